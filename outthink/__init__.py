@@ -1,0 +1,1 @@
+"""outthink: test-time scaling."""

@@ -1,0 +1,1 @@
+"""Types, Protocols, budget, session and journal: what every other room stands on. Imports no implementation of a Protocol."""

@@ -1,0 +1,194 @@
+"""Samples on their way: looked up in the journal, admitted, streamed, recorded, settled. Used by `Session.sample_each` only."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from outthink.core.completion import Completion, Failure, Usage
+from outthink.core.errors import CapabilityError
+from outthink.core.journal import Call, CallState, call_key
+from outthink.core.meter import Ticket
+from outthink.core.problem import Problem
+from outthink.core.protocols import Verifier
+from outthink.core.request import Draw, Request
+from outthink.core.solution import Candidate, Candidates
+from outthink.core.spend import Spend
+
+if TYPE_CHECKING:
+    from outthink.core.session import Session
+
+
+@dataclass(eq=False)
+class Flight:
+    """One sample from its admission to its end."""
+
+    draw: Draw
+    problem: Problem | None
+    ticket: Ticket
+    key: str
+    prompt_bound: int
+    completion: Completion | None = None
+    failure: Failure | None = None
+    tokens: int = 0
+    text: str = ""
+    settled: bool = False
+
+
+def prepare(session: Session, ask: Problem | Request | tuple[Problem, Request], n: int, judged_by: Verifier | None) -> list[Flight]:
+    """The flights of n samples of one prompt, with their upper bounds; nothing is dispatched yet."""
+    problem: Problem | None
+    match ask:
+        case Problem():
+            problem, request = ask, ask.request(session.sampling)
+        case Request():
+            problem, request = None, ask
+        case (problem, request):
+            pass
+    model = session.model
+    refusal = model.refuses(request)
+    if refusal:
+        raise CapabilityError(refusal)
+    share = Spend()
+    if judged_by is not None:
+        if problem is None:
+            raise ValueError("judged_by needs a problem: pass (problem, request) to sample")
+        share = judged_by.bound(problem, request.sampling, session.role("judge"))
+    prompt = model.prompt_bound(request)
+    bound = model.price.of(Usage(prompt, request.sampling.max_tokens))
+    shared = model.price.of(Usage(0, request.sampling.max_tokens)) if model.shares_prompt else bound
+    batch = object()
+    flights = []
+    for index in session.shared.draws(session.path, request.digest, n):
+        draw = Draw(request, index, session.seed(request.digest, index), problem.id if problem else _problem_of(session))
+        key = call_key(session.path, request.digest, session.model_key, index)
+        flights.append(Flight(draw, problem, session.ticket(bound, shared, batch, share), key, prompt))
+    return flights
+
+
+def _problem_of(session: Session) -> str | None:
+    return str(session.place[0]) if session.place and not str(session.place[0]).startswith("seed=") else None
+
+
+async def fly(session: Session, flights: Sequence[Flight]) -> None:
+    """Admit the flights in order, answer from the journal what it knows, stream the rest, record and settle all."""
+    known = session.shared.journal.find([flight.key for flight in flights])
+
+    def start(positions: list[int]) -> list[tuple[object, object]]:
+        granted = [flights[position] for position in positions]
+        for flight in granted:
+            if flight.key in known:
+                _from_journal(session, flight, known[flight.key])
+        fresh = [flight for flight in granted if not flight.settled]
+        return [(_Stream(session).serve, fresh)] if fresh else []
+
+    await session.admitted([flight.ticket for flight in flights], start)  # type: ignore[arg-type]
+
+
+def collect(session: Session, flights: Sequence[Flight]) -> Candidates:
+    """The candidates of one prompt's flights, and what is missing."""
+    found, missing = [], dict[str, int]()
+    for flight in flights:
+        if flight.completion is not None:
+            answer = flight.problem.answer.parse(flight.completion.text) if flight.problem else None
+            found.append(Candidate(flight.completion, answer, flight.key, flight.draw.index))
+            continue
+        if flight.failure is not None:
+            reason = flight.failure.kind
+        elif flight.ticket.refused and flight.ticket.refused != "seconds":
+            reason = "budget"
+            session.shared.emit(_event(session, flight, "refused", text=flight.ticket.refused))
+        else:
+            reason = "seconds"
+        missing[reason] = missing.get(reason, 0) + 1
+        session.shared.miss(reason)
+    return Candidates(found, missing)
+
+
+def _charge(session: Session, flight: Flight, usage: Usage) -> Spend:
+    # by rule, not by service: one prompt a wave where the model shares it, whatever came from the journal
+    model = session.model
+    prompt = 0 if model.shares_prompt and not flight.ticket.carries_prompt else usage.prompt_tokens
+    return model.price.of(Usage(prompt, usage.completion_tokens))
+
+
+def _from_journal(session: Session, flight: Flight, call: Call) -> None:
+    flight.completion = Completion.from_json(call.body)
+    flight.settled = True
+    charged = _charge(session, flight, flight.completion.usage)
+    session.shared.enter(session.role_name, charged, Spend())
+    session.shared.emit(_event(session, flight, "cached", text=flight.completion.text, tokens=flight.completion.usage.completion_tokens))
+    session.shared.turnstile.settle(flight.ticket, charged)
+
+
+def _event(session: Session, flight: Flight, kind: str, *, text: str = "", tokens: int = 0):  # type: ignore[no-untyped-def]
+    from outthink.core.session import Event
+
+    return Event(kind, session.path, session.role_name, flight.draw.index, text, tokens)
+
+
+class _Stream:
+    """One call of the model's `stream`, whose prompts are paid once for each distinct request where the model shares them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.prompts_paid: set[str] = set()
+
+    async def serve(self, flights: list[Flight]) -> None:
+        """Stream these flights to their ends; whatever ends early is recorded as cut."""
+        session = self.session
+        try:
+            async with contextlib.aclosing(session.model.stream([flight.draw for flight in flights])) as chunks:
+                async for chunk in chunks:
+                    flight = flights[chunk.position]
+                    flight.tokens += chunk.tokens
+                    flight.text += chunk.text
+                    if chunk.done is None:
+                        session.shared.emit(_event(session, flight, "text", text=chunk.text, tokens=chunk.tokens))
+                    else:
+                        self._end(flight, chunk.done)
+            for flight in flights:
+                if not flight.settled:
+                    self._end(flight, Failure("protocol", f"{session.model_key} ended its stream without finishing this sample"))
+        finally:
+            for flight in flights:
+                if not flight.settled:
+                    self._cut(flight)
+
+    def _end(self, flight: Flight, done: Completion | Failure) -> None:
+        if isinstance(done, Failure):
+            flight.failure = done
+            self._settle(flight, "failed", Spend(calls=1), Spend(calls=1), "counted", {"kind": done.kind, "message": done.message})
+            self.session.shared.emit(_event(self.session, flight, "failed", text=done.message))
+        else:
+            flight.completion = done
+            self._settle(flight, "done", _charge(self.session, flight, done.usage), self._paid(flight, done.usage), done.usage.basis, done.to_json())
+            self.session.shared.emit(_event(self.session, flight, "done", tokens=done.usage.completion_tokens))
+
+    def _cut(self, flight: Flight) -> None:
+        # the server has read the prompt and generated what we have seen; it may have generated a little more
+        usage = Usage(flight.prompt_bound if flight.tokens else 0, flight.tokens, basis="estimated")
+        self._settle(flight, "cut", _charge(self.session, flight, usage), self._paid(flight, usage), "estimated", {"text": flight.text})
+        self.session.shared.emit(_event(self.session, flight, "cut"))
+
+    def _paid(self, flight: Flight, usage: Usage) -> Spend:
+        model, digest = self.session.model, flight.draw.request.digest
+        prompt = 0 if model.shares_prompt and digest in self.prompts_paid else usage.prompt_tokens
+        self.prompts_paid.add(digest)
+        return model.price.of(Usage(prompt, usage.completion_tokens))
+
+    def _settle(self, flight: Flight, state: CallState, charged: Spend, paid: Spend, basis: str, body: dict[str, object]) -> None:
+        session, request = self.session, flight.draw.request
+        flight.settled = True
+        try:
+            session.shared.journal.append([
+                Call(
+                    session.path, request.digest, flight.draw.index, "sample", state, session.role_name, flight.draw.problem, session.model_key,
+                    None, charged, paid, basis, body, request.to_json(),
+                )
+            ])  # fmt: skip
+        finally:
+            session.shared.enter(session.role_name, charged, paid)
+            session.shared.turnstile.settle(flight.ticket, charged)

@@ -1,0 +1,229 @@
+"""The journal: one append-only record of every call, in SQLite. Resume, cache and replay are all a lookup in it.
+
+A call is committed before its result is used, so a killed process loses only what was still being generated. Several rows may
+share a key (a cut or failed try, then a good one); a lookup answers with the finished one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from outthink.core.errors import StoreError
+from outthink.core.spend import Spend
+
+SCHEMA_VERSION = 1
+CallKind = Literal["sample", "judge", "compare", "score", "embed", "execute"]
+CallState = Literal["done", "failed", "cut"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS requests (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY, key BLOB NOT NULL, place TEXT NOT NULL, digest TEXT NOT NULL, draw INTEGER NOT NULL,
+    kind TEXT NOT NULL, state TEXT NOT NULL, role TEXT NOT NULL, problem TEXT, model TEXT NOT NULL, parent TEXT,
+    charged TEXT NOT NULL, paid TEXT NOT NULL, basis TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS calls_done ON calls (key) WHERE state = 'done';
+"""
+_COLUMNS = "key, place, digest, draw, kind, state, role, problem, model, parent, charged, paid, basis, body"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that cost, or could have cost, something.
+
+    Args:
+        place: structural place in the work, such as `gsm8k/12/seed=0`.
+        digest: digest of the request (or of what was judged or executed).
+        draw: index among the calls of this place and digest.
+        kind: what was called.
+        state: `done`, `failed`, or `cut` before its end.
+        role: ledger that it is charged to (`policy`, `judge`, ...).
+        problem: id of the problem.
+        model: model and engine, verifier spec, or sandbox.
+        parent: key of the call it refers to (the sample that was judged).
+        charged: what the method costs.
+        paid: what was served.
+        basis: where the amounts come from.
+        body: the result as plain data; the failure's kind and message for a failed call.
+        request: the request as plain data; stored once for all calls that share the digest.
+    """
+
+    place: str
+    digest: str
+    draw: int
+    kind: CallKind
+    state: CallState
+    role: str
+    problem: str | None
+    model: str
+    parent: str | None = None
+    charged: Spend = Spend()
+    paid: Spend = Spend()
+    basis: str = "counted"
+    body: dict[str, object] = field(default_factory=dict)
+    request: dict[str, object] | None = None
+
+    @property
+    def key(self) -> str:
+        """The key: equal for the same thing asked at the same place of the same model."""
+        return call_key(self.place, self.digest, self.model, self.draw)
+
+
+def call_key(place: str, digest: str, model: str, draw: int) -> str:
+    """32 hexadecimal digits that identify a call."""
+    return hashlib.blake2b(json.dumps([place, digest, model, draw]).encode(), digest_size=16).hexdigest()
+
+
+class Journal:
+    """An append-only store of calls. One process writes it at a time.
+
+    Args:
+        path: the SQLite file, made if absent; None keeps the journal in memory.
+        writable: False opens an existing journal for reading only.
+
+    Raises:
+        StoreError: the file is not a journal, is from a newer outthink, is being written by another process, or cannot be written.
+    """
+
+    def __init__(self, path: Path | str | None = None, *, writable: bool = True) -> None:
+        self.path = Path(path) if path is not None else None
+        self.writable = writable
+        self._seen_requests: set[str] = set()
+        if self.path is not None and not writable and not self.path.exists():
+            raise StoreError(f"{self.path}: there is no journal at this path; make one with `outthink run` or `outthink pool build`")
+        try:
+            if self.path is None:
+                self._db = sqlite3.connect(":memory:", isolation_level=None)
+            elif writable:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._db = sqlite3.connect(self.path, isolation_level=None, timeout=2)
+            else:
+                self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            raise self._explain(error) from error
+
+    def _open(self) -> None:
+        has_meta = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+        if has_meta:
+            version = int(self.meta("schema") or 0)
+            if version > SCHEMA_VERSION:
+                raise StoreError(
+                    f"{self.path}: written by a newer outthink (schema {version}, this one knows {SCHEMA_VERSION}); upgrade outthink to open it"
+                )
+        elif not self.writable or self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise StoreError(f"{self.path}: not an outthink journal; give the journal.sqlite of a run, or a pool file")
+        if not self.writable:
+            return
+        # WAL + NORMAL: a commit survives the death of the process without an fsync each.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+        if not has_meta:
+            self.set_meta("schema", str(SCHEMA_VERSION))
+
+    def _explain(self, error: Exception) -> StoreError:
+        where = self.path or "in-memory journal"
+        text = str(error)
+        if "full" in text or getattr(error, "errno", None) == 28:
+            return StoreError(f"{where}: the disk is full; what was recorded is safe: free some space and run the same command again to go on")
+        if "locked" in text:
+            return StoreError(f"{where}: another process is writing it; wait for that run to end, or give this one another name")
+        if "not a database" in text or "malformed" in text:
+            return StoreError(f"{where}: not an outthink journal, or damaged ({text}); give another path or restore it from a copy")
+        return StoreError(f"{where}: cannot be used: {text}")
+
+    def meta(self, name: str) -> str | None:
+        """A named note of the store, None if it was never set."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, name: str, value: str) -> None:
+        """Keep a named note (problem set, fingerprint, settings) with the calls."""
+        try:
+            self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def append(self, calls: Sequence[Call]) -> None:
+        """Commit calls. When this returns they survive the death of the process.
+
+        Raises:
+            StoreError: the disk is full or the store cannot be written; none of these calls is recorded then.
+        """
+        if not calls:
+            return
+        fresh = {c.digest: c.request for c in calls if c.request is not None and c.digest not in self._seen_requests}
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR IGNORE INTO requests VALUES (?, ?)", [(d, _dump(r)) for d, r in fresh.items()])
+            self._db.executemany(f"INSERT INTO calls ({_COLUMNS}) VALUES ({','.join('?' * 14)})", [_row(call) for call in calls])
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._explain(error) from error
+        self._seen_requests.update(fresh)
+        if len(self._seen_requests) > 100_000:  # bounded memory on million-call runs; a repeat costs one ignored insert
+            self._seen_requests.clear()
+
+    def find(self, keys: Sequence[str]) -> dict[str, Call]:
+        """The finished calls among these keys."""
+        found: dict[str, Call] = {}
+        for start in range(0, len(keys), 500):
+            part = [bytes.fromhex(key) for key in keys[start : start + 500]]
+            marks = ",".join("?" * len(part))
+            rows = self._db.execute(f"SELECT {_COLUMNS} FROM calls WHERE state = 'done' AND key IN ({marks})", part)
+            found.update((row[0].hex(), _call(row)) for row in rows)
+        return found
+
+    def calls(self, kind: CallKind | None = None, *, problem: str | None = None, state: CallState | None = None) -> Iterator[Call]:
+        """Recorded calls in the order of their recording."""
+        wanted = {"kind": kind, "problem": problem, "state": state}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given) or "1"
+        for row in self._db.execute(f"SELECT {_COLUMNS} FROM calls WHERE {where} ORDER BY id", list(given.values())):
+            yield _call(row)
+
+    def request(self, digest: str) -> dict[str, object] | None:
+        """The request with this digest as plain data."""
+        row = self._db.execute("SELECT body FROM requests WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def __len__(self) -> int:
+        return int(self._db.execute("SELECT COUNT(*) FROM calls").fetchone()[0])
+
+    def close(self) -> None:
+        """Release the file."""
+        self._db.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _row(call: Call) -> tuple[object, ...]:
+    return (
+        bytes.fromhex(call.key), call.place, call.digest, call.draw, call.kind, call.state, call.role, call.problem, call.model,
+        call.parent, _dump(dataclasses.astuple(call.charged)), _dump(dataclasses.astuple(call.paid)), call.basis, _dump(call.body),
+    )  # fmt: skip
+
+
+def _call(row: tuple) -> Call:  # type: ignore[type-arg]
+    _, place, digest, draw, kind, state, role, problem, model, parent, charged, paid, basis, body = row
+    spends = Spend(*json.loads(charged)), Spend(*json.loads(paid))
+    return Call(place, digest, draw, kind, state, role, problem, model, parent, *spends, basis, json.loads(body))

@@ -1,0 +1,449 @@
+"""The session: the only door to anything that costs. It meters, records, seeds, resumes and cuts; strategies do none of that."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from outthink.core import flights
+from outthink.core.completion import TokenLogprobs, Usage
+from outthink.core.errors import CapabilityError, VerifierError
+from outthink.core.journal import Call, CallKind, Journal, call_key
+from outthink.core.keys import digest, place_seed
+from outthink.core.meter import Hold, Meter, Place, Ticket, Turnstile
+from outthink.core.problem import Problem
+from outthink.core.protocols import Comparer, Job, Model, Outcome, Sandbox, Verifier
+from outthink.core.request import Prefix, Request, Sampling
+from outthink.core.solution import Candidate, Candidates, Judgement, Ledger, Preference
+from outthink.core.spec import describe
+from outthink.core.spend import Budget, Spend
+
+if TYPE_CHECKING:
+    import numpy as np
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a progress display, a gateway or a dashboard shows.
+
+    Args:
+        kind: `text` (a piece arrived), `done`, `failed`, `cut`, `cached` (answered from the journal), `refused` (budget).
+        place: where in the work.
+        role: ledger.
+        draw: index of the sample at its place.
+        text: the new text, or the failure's message.
+        tokens: generated tokens that this event stands for.
+    """
+
+    kind: str
+    place: str
+    role: str
+    draw: int
+    text: str = ""
+    tokens: int = 0
+
+
+@dataclass(eq=False)
+class Shared:
+    """What all sessions of one solve share."""
+
+    models: Mapping[str, Model]
+    journal: Journal
+    sandbox: Sandbox | None
+    sampling: Sampling
+    seed: int
+    listen: Callable[[Event], None] | None
+    deadline: float
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    counters: dict[tuple[str, str], int] = field(default_factory=dict)
+    offered: tuple[float, Candidate] | None = None
+    stopped: str = "done"
+    saw_key: bool = False
+
+    def enter(self, role: str, charged: Spend, paid: Spend) -> None:
+        """Write a spending into the role's ledger."""
+        ledger = self.ledgers.get(role, Ledger())
+        self.ledgers[role] = Ledger(ledger.charged + charged, ledger.paid + paid)
+
+    def miss(self, reason: str) -> None:
+        """Count a call that gave nothing."""
+        self.missing[reason] = self.missing.get(reason, 0) + 1
+
+    def emit(self, event: Event) -> None:
+        """Show an event to whoever listens."""
+        if self.listen:
+            self.listen(event)
+
+    def draws(self, place: str, digest: str, n: int) -> range:
+        """The next n indices of this request at this place."""
+        start = self.counters.get((place, digest), 0)
+        self.counters[place, digest] = start + n
+        return range(start, start + n)
+
+
+class Session:
+    """Samples, judges, executes; knows its place, its budget and its role.
+
+    Make a root session with `Session.open`; children come from `at`, `role`, `limit` and `branches`.
+    """
+
+    def __init__(self, shared: Shared, place: Place, role: str, meter: Meter, hold: Hold) -> None:
+        self.shared = shared
+        self.place = place
+        self.role_name = role
+        self.meter = meter
+        self.hold = hold
+
+    @classmethod
+    def open(
+        cls,
+        models: Model | Mapping[str, Model],
+        *,
+        journal: Journal | None = None,
+        budget: Budget = Budget(),
+        sampling: Sampling = Sampling(),
+        seed: int = 0,
+        place: Place = (),
+        sandbox: Sandbox | None = None,
+        listen: Callable[[Event], None] | None = None,
+    ) -> Session:
+        """A root session for one solve; call it inside a running event loop.
+
+        Args:
+            models: the model, or role -> model; the role `policy` is required, other roles fall back to it.
+            journal: where calls are recorded and looked up; in memory if None.
+            budget: caps over all roles together. `seconds` counts from now.
+            sampling: defaults for requests made from a problem.
+            seed: every draw's seed is derived from it and the draw's place.
+            place: where this solve stands, usually (problem id,). Equal places share recorded samples.
+            sandbox: what runs code.
+            listen: called with every event, in the event loop; it must be quick.
+        """
+        roles = models if isinstance(models, Mapping) else {"policy": models}
+        if "policy" not in roles:
+            raise ValueError(f"models needs the role 'policy', got only {', '.join(roles) or 'nothing'}")
+        deadline = float("inf") if budget.seconds is None else anyio.current_time() + budget.seconds
+        shared = Shared(roles, journal or Journal(), sandbox, sampling, seed, listen, deadline)
+        return cls(shared, (*place, f"seed={seed}"), "policy", Meter(budget), Hold())
+
+    @property
+    def model(self) -> Model:
+        """The model of this session's role."""
+        return self.shared.models.get(self.role_name, self.shared.models["policy"])
+
+    @property
+    def model_key(self) -> str:
+        """Model and engine, as part of call keys."""
+        return f"{self.model.name}@{self.model.engine}"
+
+    @property
+    def sampling(self) -> Sampling:
+        """How requests made from a problem are sampled unless the strategy says otherwise."""
+        return self.shared.sampling
+
+    @property
+    def path(self) -> str:
+        """The place as text."""
+        return "/".join(str(part).replace("/", "∕") for part in self.place)
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the wall-time cap has passed."""
+        return anyio.current_time() >= self.shared.deadline
+
+    def at(self, *place: str | int) -> Session:
+        """The session at a place below this one: own seeds, own journal keys."""
+        return Session(self.shared, (*self.place, *place), self.role_name, self.meter, Hold())
+
+    def role(self, name: str) -> Session:
+        """The session of another role: its model, ledger and price. It may use what this session set aside for judging."""
+        return Session(self.shared, (*self.place, name), name, self.meter, self.hold)
+
+    def limit(self, budget: Budget) -> Session:
+        """A session under a further budget; what it reserves is reserved above too. `seconds` is only possible at the root."""
+        if budget.seconds is not None:
+            raise ValueError("limit: seconds can only be capped for the whole solve; cap tokens, calls or dollars here")
+        return Session(self.shared, self.place, self.role_name, Meter(budget, self.meter), Hold())
+
+    def seed(self, *place: str | int) -> int:
+        """A 31-bit seed that depends on the run's seed and the place only."""
+        return place_seed(self.shared.seed, (*self.place, *place))
+
+    def rng(self, *place: str | int) -> np.random.Generator:
+        """A random generator that belongs to this place."""
+        import numpy as np
+
+        return np.random.default_rng(self.seed(*place))
+
+    def offer(self, candidate: Candidate, score: float) -> None:
+        """Best so far: what the solve returns if it is ended from outside. A later offer wins with a higher score."""
+        if self.shared.offered is None or score > self.shared.offered[0]:
+            self.shared.offered = (score, candidate)
+
+    async def sample(self, ask: Problem | Request, n: int = 1, *, judged_by: Verifier | None = None) -> Candidates:
+        """Draw n samples. Fewer than n is normal: `missing` says why.
+
+        Args:
+            ask: a problem (its plain request, with this session's sampling; answers are parsed by its kind), or a request.
+            n: how many. Further calls at the same place with the same request go on with the next indices.
+            judged_by: a verifier that will judge them: its cost is set aside before the samples are admitted.
+
+        Raises:
+            CapabilityError: the model cannot serve this request.
+            ModelError: the model cannot be reached at all.
+        """
+        return (await self.sample_each([ask], n, judged_by=judged_by))[0]
+
+    async def sample_each(
+        self, asks: Sequence[Problem | Request | tuple[Problem, Request]], n: int = 1, *, judged_by: Verifier | None = None
+    ) -> list[Candidates]:
+        """Draw n samples of each of several prompts in one go, admitted in the order given; see `sample`.
+
+        A pair (problem, request) asks the request and parses by the problem's answer kind.
+        """
+        if n < 0:
+            raise ValueError(f"sample: n must be 0 or more, got {n}")
+        self.shared.turnstile.release(self.hold)
+        batches = [flights.prepare(self, ask, n, judged_by) for ask in asks]
+        await flights.fly(self, [flight for batch in batches for flight in batch])
+        return [flights.collect(self, batch) for batch in batches]
+
+    async def judge(self, verifier: Verifier, problem: Problem, candidates: Sequence[Candidate]) -> list[Judgement]:
+        """Judge candidates on the judge's ledger; check count and range, and record every judgement.
+
+        Raises:
+            VerifierError: the verifier returned another number of judgements than candidates.
+        """
+        if not candidates:
+            return []
+        if getattr(verifier, "sees_key", False):
+            self.shared.saw_key = True
+        judge = self.role("judge")
+        judgements = await verifier.judge(problem, candidates, judge)
+        name = describe(verifier)
+        if len(judgements) != len(candidates):
+            raise VerifierError(f"verifier {name} returned {len(judgements)} judgements for {len(candidates)} candidates; it must return one each")
+        checked = [judgement.checked(*verifier.score_range) for judgement in judgements]
+        for judgement in checked:
+            if judgement.failure:
+                self.shared.miss("judgement failed")
+        digests = [digest("judge", candidate.key or candidate.text) for candidate in candidates]
+        judge._record("judge", name, problem.id, digests, [c.key for c in candidates], [dataclasses.asdict(j) for j in checked])
+        return checked
+
+    async def compare(self, comparer: Comparer, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]]) -> list[Preference]:
+        """Compare pairs on the judge's ledger; a probability outside [0, 1] is a failure. Every comparison is recorded.
+
+        Raises:
+            VerifierError: the comparer returned another number of preferences than pairs.
+        """
+        if not pairs:
+            return []
+        judge = self.role("judge")
+        preferences = await comparer.compare(problem, pairs, judge)
+        name = describe(comparer)
+        if len(preferences) != len(pairs):
+            raise VerifierError(f"comparer {name} returned {len(preferences)} preferences for {len(pairs)} pairs; it must return one each")
+        checked = [
+            p if p.failure or (p.first is not None and 0 <= p.first <= 1) else Preference(None, p.text, f"{p.first} is not a probability")
+            for p in preferences
+        ]
+        for preference in checked:
+            if preference.failure:
+                self.shared.miss("comparison failed")
+        digests = [digest("compare", a.key or a.text, b.key or b.text) for a, b in pairs]
+        judge._record("compare", name, problem.id, digests, [a.key for a, _ in pairs], [dataclasses.asdict(p) for p in checked])
+        return checked
+
+    def _record(
+        self, kind: CallKind, model: str, problem: str, digests: Sequence[str], parents: Sequence[str], bodies: Sequence[dict[str, object]]
+    ) -> None:
+        # results without a cost of their own (what they sampled is recorded apart): written once, a resumed run finds them
+        calls = []
+        for content, parent, body in zip(digests, parents, bodies, strict=True):
+            draw = self.shared.draws(self.path, content + model, 1)[0]
+            state = "failed" if body.get("failure") else "done"
+            calls.append(
+                Call(self.path, content, draw, kind, state, self.role_name, problem, model, parent or None, body=body)  # type: ignore[arg-type]
+            )
+        known = self.shared.journal.find([call.key for call in calls])
+        self.shared.journal.append([call for call in calls if call.key not in known])
+
+    async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs | None]:
+        """Teacher-forced log probabilities of continuations; None where the budget did not reach.
+
+        Raises:
+            CapabilityError: the model cannot score.
+        """
+        reason = self.model.refuses(request)
+        if reason:
+            raise CapabilityError(reason)
+        prompt = self.model.prompt_bound(request)
+
+        async def one(position: int) -> tuple[dict[str, object], Spend]:
+            (scored,) = await self.model.score(request, [continuations[position]])
+            usage = Usage(scored.prompt_tokens + len(scored.tokens), 0)
+            return {"tokens": scored.tokens, "logprobs": scored.logprobs, "prompt_tokens": scored.prompt_tokens}, self.model.price.of(usage)
+
+        digests = [digest("score", request.digest, c.text, json.dumps(c.token_ids)) for c in continuations]
+        bounds = [self.model.price.of(Usage(prompt + len(c.text.encode()) + 8, 0)) for c in continuations]
+        bodies = await self._metered("score", self.model_key, digests, bounds, one)
+        return [None if b is None else TokenLogprobs(tuple(b["tokens"]), tuple(b["logprobs"]), b["prompt_tokens"]) for b in bodies]  # type: ignore[arg-type]
+
+    async def execute(self, jobs: Sequence[Job]) -> list[Outcome | None]:
+        """Run code in the sandbox, metered in CPU seconds; None where the budget did not reach.
+
+        Raises:
+            CapabilityError: there is no sandbox.
+        """
+        sandbox = self.shared.sandbox
+        if sandbox is None:
+            raise CapabilityError("this strategy runs code and no sandbox was given; pass sandbox=... to the session")
+
+        async def one(position: int) -> tuple[dict[str, object], Spend]:
+            (outcome,) = await sandbox.run([jobs[position]])
+            return dataclasses.asdict(outcome), Spend(calls=1, cpu_seconds=outcome.cpu_seconds)
+
+        digests = [digest("execute", json.dumps(dataclasses.asdict(job))) for job in jobs]
+        bounds = [Spend(calls=1, cpu_seconds=job.cpu_seconds) for job in jobs]
+        bodies = await self._metered("execute", sandbox.name, digests, bounds, one)
+        return [None if body is None else Outcome(**body) for body in bodies]  # type: ignore[arg-type]
+
+    async def _metered(
+        self, kind: CallKind, model: str, digests: Sequence[str], bounds: Sequence[Spend],
+        compute: Callable[[int], Awaitable[tuple[dict[str, object], Spend]]],
+    ) -> list[dict[str, object] | None]:  # fmt: skip
+        # admission, lookup, work, record and settlement for calls that do not stream
+        shared = self.shared
+        draws = [shared.draws(self.path, content + kind, 1)[0] for content in digests]
+        keys = [call_key(self.path, content, model, draw) for content, draw in zip(digests, draws, strict=True)]
+        known = shared.journal.find(keys)
+        tickets = [self.ticket(bound, bound, object()) for bound in bounds]
+        results: list[dict[str, object] | None] = [None] * len(digests)
+
+        async def serve(position: int) -> None:
+            ticket, charged, paid = tickets[position], Spend(), Spend()
+            try:
+                call = known.get(keys[position])
+                if call is None:
+                    body, charged = await compute(position)
+                    paid = charged
+                    call = Call(
+                        self.path,
+                        digests[position],
+                        draws[position],
+                        kind,
+                        "done",
+                        self.role_name,
+                        None,
+                        model,
+                        None,
+                        charged,
+                        paid,
+                        body=body,
+                    )
+                    shared.journal.append([call])
+                results[position], charged = call.body, call.charged
+            finally:
+                shared.enter(self.role_name, charged, paid)
+                shared.turnstile.settle(ticket, charged)
+
+        await self.admitted(tickets, lambda positions: [(serve, position) for position in positions])
+        return results
+
+    def ticket(self, bound: Spend, shared: Spend, batch: object, share: Spend = Spend()) -> Ticket:
+        """A ticket of this session for the turnstile."""
+        return Ticket(self.meter, bound, shared, share, self.hold, self.role_name != "policy", batch)
+
+    async def admitted(self, tickets: list[Ticket], start: Callable[[list[int]], list[tuple[Callable[[T], Awaitable[None]], T]]]) -> None:
+        """Hand in tickets; whenever some are granted, run what `start` makes of their positions; return when all are done or refused.
+
+        Ends at the wall-time cap: what runs is cancelled (its own `finally` records it), the rest is refused with `seconds`.
+        """
+        if not tickets:
+            return
+        shared, undecided, raised = self.shared, set(range(len(tickets))), list[BaseException]()
+        wake = anyio.Event()
+
+        def woken() -> None:
+            wake.set()
+
+        async def guarded(work: Callable[[T], Awaitable[None]], argument: T) -> None:
+            try:
+                await work(argument)
+            except Exception as error:
+                raised.append(error)
+                group.cancel_scope.cancel()
+
+        scope = anyio.CancelScope(deadline=shared.deadline)
+        submitted = False
+        try:
+            with scope:
+                async with anyio.create_task_group() as group:
+                    if self.out_of_time:
+                        scope.cancel()
+                    else:
+                        submitted = True
+                        shared.turnstile.submit(self.place, tickets, woken)
+                    while undecided:
+                        await wake.wait()
+                        wake = anyio.Event()
+                        decided = sorted(p for p in undecided if tickets[p].granted or tickets[p].refused)
+                        undecided.difference_update(decided)
+                        for work, argument in start([p for p in decided if tickets[p].granted]):
+                            group.start_soon(guarded, work, argument)
+        finally:
+            if submitted and undecided:
+                shared.turnstile.withdraw([tickets[p] for p in undecided])
+            for position in undecided:
+                if tickets[position].granted:  # granted in the very moment of the cancellation, never started
+                    shared.turnstile.settle(tickets[position], Spend())
+                tickets[position].refused = tickets[position].refused or "seconds"
+        if raised:
+            raise raised[0]
+        if scope.cancelled_caught:
+            shared.stopped = "seconds"
+        elif any(ticket.refused for ticket in tickets) and shared.stopped == "done":
+            shared.stopped = "budget"
+
+    async def branches(self, work: Callable[[Session, T], Awaitable[R]], items: Sequence[T]) -> list[R]:
+        """Run work(session, item) for every item at once, each at its own place (index), and return the results in order.
+
+        Under a cap the branches are admitted in rounds, in order of place, so that who gets the budget does not depend on timing.
+        A branch must not wait for another one. The first failure cancels the others and is raised.
+        """
+        if not items:
+            return []
+        results: dict[int, R] = {}
+        raised: list[BaseException] = []
+        turnstile = self.shared.turnstile
+
+        async def one(position: int) -> None:
+            try:
+                results[position] = await work(self.at(position), items[position])
+            except Exception as error:
+                raised.append(error)
+                group.cancel_scope.cancel()
+            finally:
+                turnstile.branch(-1)
+
+        turnstile.branch(len(items) - 1)
+        try:
+            async with anyio.create_task_group() as group:
+                for position in range(len(items)):
+                    group.start_soon(one, position)
+        finally:
+            turnstile.branch(+1)
+        if raised:
+            raise raised[0]
+        return [results[position] for position in range(len(items))]

@@ -1,0 +1,1 @@
+"""Runs, oracles, metrics and reports."""

@@ -1,0 +1,1 @@
+"""Problem sets, answer kinds, keys and graders."""

@@ -1,0 +1,1 @@
+"""One file a named method: how compute is spent on one problem."""
