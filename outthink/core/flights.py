@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from outthink.core.admission import Work, admitted
 from outthink.core.completion import Completion, Failure, Usage
 from outthink.core.errors import CapabilityError
 from outthink.core.journal import Call, CallState, call_key
@@ -14,6 +16,7 @@ from outthink.core.meter import Ticket
 from outthink.core.problem import Problem
 from outthink.core.protocols import Verifier
 from outthink.core.request import Draw, Request
+from outthink.core.shared import Event
 from outthink.core.solution import Candidate, Candidates
 from outthink.core.spend import Spend
 
@@ -76,15 +79,15 @@ async def fly(session: Session, flights: Sequence[Flight]) -> None:
     """Admit the flights in order, answer from the journal what it knows, stream the rest, record and settle all."""
     known = session.shared.journal.find([flight.key for flight in flights])
 
-    def start(positions: list[int]) -> list[tuple[object, object]]:
+    def start(positions: list[int]) -> list[Work]:
         granted = [flights[position] for position in positions]
         for flight in granted:
             if flight.key in known:
                 _from_journal(session, flight, known[flight.key])
         fresh = [flight for flight in granted if not flight.settled]
-        return [(_Stream(session).serve, fresh)] if fresh else []
+        return [partial(_Stream(session).serve, fresh)] if fresh else []
 
-    await session.admitted([flight.ticket for flight in flights], start)  # type: ignore[arg-type]
+    await admitted(session.shared, session.place, [flight.ticket for flight in flights], start)
 
 
 def collect(session: Session, flights: Sequence[Flight]) -> Candidates:
@@ -123,9 +126,7 @@ def _from_journal(session: Session, flight: Flight, call: Call) -> None:
     session.shared.turnstile.settle(flight.ticket, charged)
 
 
-def _event(session: Session, flight: Flight, kind: str, *, text: str = "", tokens: int = 0):  # type: ignore[no-untyped-def]
-    from outthink.core.session import Event
-
+def _event(session: Session, flight: Flight, kind: str, *, text: str = "", tokens: int = 0) -> Event:
     return Event(kind, session.path, session.role_name, flight.draw.index, text, tokens)
 
 

@@ -91,6 +91,7 @@ class Ticket:
     refused: str | None = None
     granted: bool = False
     carries_prompt: bool = True
+    settled: bool = False
 
     @property
     def reserved(self) -> Spend:
@@ -136,6 +137,7 @@ class Turnstile:
 
     def settle(self, ticket: Ticket, charged: Spend) -> None:
         """Report what a granted ticket was charged; its reserved rest is free again, its judging share stays held."""
+        ticket.settled = True
         ticket.meter.settle(ticket.reserved, charged)
         self._outstanding -= 1
         if self._outstanding == 0:
@@ -145,6 +147,8 @@ class Turnstile:
 
     def withdraw(self, tickets: list[Ticket]) -> None:
         """Take back tickets that have not been decided (their work was cancelled)."""
+        if not tickets:
+            return
         gone = {id(ticket) for ticket in tickets}
         self._waiting = [group for group in self._waiting if not any(id(t) in gone for t in group.tickets)]
         self._queue = deque(entry for entry in self._queue if id(entry[0]) not in gone)

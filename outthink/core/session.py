@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from outthink.core import flights
+from outthink.core.admission import admitted
 from outthink.core.completion import TokenLogprobs, Usage
 from outthink.core.errors import CapabilityError, VerifierError
 from outthink.core.journal import Call, CallKind, Journal, call_key
 from outthink.core.keys import digest, place_seed
-from outthink.core.meter import Hold, Meter, Place, Ticket, Turnstile
+from outthink.core.meter import Hold, Meter, Place, Ticket
 from outthink.core.problem import Problem
 from outthink.core.protocols import Comparer, Job, Model, Outcome, Sandbox, Verifier
 from outthink.core.request import Prefix, Request, Sampling
-from outthink.core.solution import Candidate, Candidates, Judgement, Ledger, Preference
+from outthink.core.shared import Event, Shared
+from outthink.core.solution import Candidate, Candidates, Judgement, Preference
 from outthink.core.spec import describe
 from outthink.core.spend import Budget, Spend
 
@@ -28,67 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that a progress display, a gateway or a dashboard shows.
-
-    Args:
-        kind: `text` (a piece arrived), `done`, `failed`, `cut`, `cached` (answered from the journal), `refused` (budget).
-        place: where in the work.
-        role: ledger.
-        draw: index of the sample at its place.
-        text: the new text, or the failure's message.
-        tokens: generated tokens that this event stands for.
-    """
-
-    kind: str
-    place: str
-    role: str
-    draw: int
-    text: str = ""
-    tokens: int = 0
-
-
-@dataclass(eq=False)
-class Shared:
-    """What all sessions of one solve share."""
-
-    models: Mapping[str, Model]
-    journal: Journal
-    sandbox: Sandbox | None
-    sampling: Sampling
-    seed: int
-    listen: Callable[[Event], None] | None
-    deadline: float
-    turnstile: Turnstile = field(default_factory=Turnstile)
-    ledgers: dict[str, Ledger] = field(default_factory=dict)
-    missing: dict[str, int] = field(default_factory=dict)
-    counters: dict[tuple[str, str], int] = field(default_factory=dict)
-    offered: tuple[float, Candidate] | None = None
-    stopped: str = "done"
-    saw_key: bool = False
-
-    def enter(self, role: str, charged: Spend, paid: Spend) -> None:
-        """Write a spending into the role's ledger."""
-        ledger = self.ledgers.get(role, Ledger())
-        self.ledgers[role] = Ledger(ledger.charged + charged, ledger.paid + paid)
-
-    def miss(self, reason: str) -> None:
-        """Count a call that gave nothing."""
-        self.missing[reason] = self.missing.get(reason, 0) + 1
-
-    def emit(self, event: Event) -> None:
-        """Show an event to whoever listens."""
-        if self.listen:
-            self.listen(event)
-
-    def draws(self, place: str, digest: str, n: int) -> range:
-        """The next n indices of this request at this place."""
-        start = self.counters.get((place, digest), 0)
-        self.counters[place, digest] = start + n
-        return range(start, start + n)
 
 
 class Session:
@@ -150,6 +91,11 @@ class Session:
     def sampling(self) -> Sampling:
         """How requests made from a problem are sampled unless the strategy says otherwise."""
         return self.shared.sampling
+
+    def price_bound(self, request: Request) -> Spend:
+        """An upper bound of what one sample of this request costs in this session's role."""
+        model = self.model
+        return model.price.of(Usage(model.prompt_bound(request), request.sampling.max_tokens))
 
     @property
     def path(self) -> str:
@@ -358,63 +304,12 @@ class Session:
                 shared.enter(self.role_name, charged, paid)
                 shared.turnstile.settle(ticket, charged)
 
-        await self.admitted(tickets, lambda positions: [(serve, position) for position in positions])
+        await admitted(shared, self.place, tickets, lambda positions: [partial(serve, position) for position in positions])
         return results
 
     def ticket(self, bound: Spend, shared: Spend, batch: object, share: Spend = Spend()) -> Ticket:
         """A ticket of this session for the turnstile."""
         return Ticket(self.meter, bound, shared, share, self.hold, self.role_name != "policy", batch)
-
-    async def admitted(self, tickets: list[Ticket], start: Callable[[list[int]], list[tuple[Callable[[T], Awaitable[None]], T]]]) -> None:
-        """Hand in tickets; whenever some are granted, run what `start` makes of their positions; return when all are done or refused.
-
-        Ends at the wall-time cap: what runs is cancelled (its own `finally` records it), the rest is refused with `seconds`.
-        """
-        if not tickets:
-            return
-        shared, undecided, raised = self.shared, set(range(len(tickets))), list[BaseException]()
-        wake = anyio.Event()
-
-        def woken() -> None:
-            wake.set()
-
-        async def guarded(work: Callable[[T], Awaitable[None]], argument: T) -> None:
-            try:
-                await work(argument)
-            except Exception as error:
-                raised.append(error)
-                group.cancel_scope.cancel()
-
-        scope = anyio.CancelScope(deadline=shared.deadline)
-        submitted = False
-        try:
-            with scope:
-                async with anyio.create_task_group() as group:
-                    if self.out_of_time:
-                        scope.cancel()
-                    else:
-                        submitted = True
-                        shared.turnstile.submit(self.place, tickets, woken)
-                    while undecided:
-                        await wake.wait()
-                        wake = anyio.Event()
-                        decided = sorted(p for p in undecided if tickets[p].granted or tickets[p].refused)
-                        undecided.difference_update(decided)
-                        for work, argument in start([p for p in decided if tickets[p].granted]):
-                            group.start_soon(guarded, work, argument)
-        finally:
-            if submitted and undecided:
-                shared.turnstile.withdraw([tickets[p] for p in undecided])
-            for position in undecided:
-                if tickets[position].granted:  # granted in the very moment of the cancellation, never started
-                    shared.turnstile.settle(tickets[position], Spend())
-                tickets[position].refused = tickets[position].refused or "seconds"
-        if raised:
-            raise raised[0]
-        if scope.cancelled_caught:
-            shared.stopped = "seconds"
-        elif any(ticket.refused for ticket in tickets) and shared.stopped == "done":
-            shared.stopped = "budget"
 
     async def branches(self, work: Callable[[Session, T], Awaitable[R]], items: Sequence[T]) -> list[R]:
         """Run work(session, item) for every item at once, each at its own place (index), and return the results in order.

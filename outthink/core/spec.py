@@ -51,7 +51,7 @@ def _object(node: ast.expr, kind: str | None, text: str) -> object:
         if keyword.arg in values:
             raise UsageError(f"{name}: the knob {keyword.arg!r} is given twice")
         values[keyword.arg] = _fit(_value(keyword.value, text), known[keyword.arg], f"{name}: {keyword.arg}")
-    missing = [field.name for field in known.values() if _default(field) is dataclasses.MISSING and field.name not in values]
+    missing = [field.name for field in known.values() if default_of(field) is dataclasses.MISSING and field.name not in values]
     if missing:
         raise UsageError(f"{name}: needs {', '.join(missing)}; write {name}({missing[0]}=...)")
     try:
@@ -91,7 +91,8 @@ def _fit(value: object, field: dataclasses.Field[object], where: str) -> object:
     return value
 
 
-def _default(field: dataclasses.Field[object]) -> object:
+def default_of(field: dataclasses.Field[object]) -> object:
+    """A knob's default, `dataclasses.MISSING` where it must be given."""
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
 
 
@@ -106,12 +107,13 @@ def describe(thing: object) -> str:
     parts = []
     for field in dataclasses.fields(thing):  # type: ignore[arg-type]  # registered classes are dataclasses
         value = getattr(thing, field.name)
-        if field.init and value != _default(field):
-            parts.append(f"{field.name}={_write(value)}")
+        if field.init and value != default_of(field):
+            parts.append(f"{field.name}={write(value)}")
     return f"{name}({', '.join(parts)})" if parts else name
 
 
-def _write(value: object) -> str:
+def write(value: object) -> str:
+    """A knob's value in the notation of specs."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -119,6 +121,6 @@ def _write(value: object) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, (tuple, list)):
-        return f"[{', '.join(_write(item) for item in value)}]"
+        return f"[{', '.join(write(item) for item in value)}]"
     written = describe(value)
     return written if written.endswith(")") else f"{written}()"

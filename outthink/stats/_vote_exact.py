@@ -70,13 +70,13 @@ def binomial(n: int, p: float, log_factorial: FloatArray) -> FloatArray:
         return np.asarray(np.arange(n + 1) == n, dtype=np.float64)
     j = np.arange(n + 1)
     ways = log_factorial[n] - log_factorial[j] - log_factorial[n - j]
-    return np.exp(ways + j * np.log(p) + (n - j) * np.log1p(-p))
+    return np.asarray(np.exp(ways + j * np.log(p) + (n - j) * np.log1p(-p)))
 
 
 def poisson(mean: float, top: int, log_factorial: FloatArray) -> FloatArray:
     """P(j) for j = 0..top at the given mean > 0."""
     j = np.arange(top + 1)
-    return np.exp(j * np.log(mean) - mean - log_factorial[: top + 1])
+    return np.asarray(np.exp(j * np.log(mean) - mean - log_factorial[: top + 1]))
 
 
 def exact_majority(ballots: Ballots, ks: IntArray) -> FloatArray:

@@ -58,7 +58,7 @@ class VoteCurve:
 
 
 def majority_at_k(
-    labels: ArrayLike, correct: ArrayLike, k: ArrayLike | None = None, *, method: Method = "auto", draws: int = 8, seed: int | None = None
+    labels: ArrayLike, correct: ArrayLike, k: ArrayLike | None = None, *, method: Method = "auto", draws: int = 4, seed: int | None = None
 ) -> VoteCurve:
     """[5, 113] Unbiased majority@k.
 
@@ -83,7 +83,7 @@ def weighted_majority_at_k(
     k: ArrayLike | None = None,
     *,
     method: Method = "auto",
-    draws: int = 8,
+    draws: int = 4,
     seed: int | None = None,
 ) -> VoteCurve:
     """[22, 113] Unbiased majority@k where each sample votes with its weight (also called weighted best-of-n).

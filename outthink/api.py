@@ -1,0 +1,134 @@
+"""The sync door: one call from a script, a notebook or inside a running event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+
+from outthink.core.attempt import attempt
+from outthink.core.journal import Journal
+from outthink.core.keys import digest
+from outthink.core.problem import AnswerKind, Problem
+from outthink.core.protocols import Model, Strategy
+from outthink.core.request import Message, Sampling
+from outthink.core.session import Session
+from outthink.core.shared import Event
+from outthink.core.solution import Solution
+from outthink.core.spec import build
+from outthink.core.spend import Budget
+
+T = TypeVar("T")
+
+
+def solve(
+    question: str | Problem,
+    model: str | Model = "smollm2-135m",
+    strategy: str | Strategy = "majority_vote",
+    *,
+    answer: str | AnswerKind = "free",
+    budget: str | Budget = Budget(),
+    sampling: Sampling = Sampling(),
+    seed: int = 0,
+    journal: str | Path | Journal | None = None,
+    judge: str | Model | None = None,
+    listen: Callable[[Event], None] | None = None,
+) -> Solution:
+    """Solve one problem, from sync code; works inside a running event loop (a notebook) too.
+
+    Args:
+        question: what to ask, or a whole problem.
+        model: a reference as `outthink solve --model` takes it, or a model.
+        strategy: a spec such as `best_of_n(n=8)`, or a strategy.
+        answer: kind of answer (`number`, `math`, `choice`, `exact`, `free`) that voting compares by; a problem has its own.
+        budget: caps, such as `tokens=4096,seconds=30`.
+        sampling: temperature, max_tokens and so on.
+        seed: seed of every draw.
+        journal: a file that records every call: the same question again costs nothing.
+        judge: model of verifiers that ask one; the same model if None.
+        listen: called with every event.
+
+    Returns:
+        The solution: its answer and text, how sure the strategy is, what it cost, and why it stopped.
+
+    Raises:
+        OutthinkError: one sentence that says what is wrong and what would be right.
+
+    Example:
+        >>> solve("What is 17 + 25?", strategy="majority_vote(n=8)", answer="number").answer  # doctest: +SKIP
+        Answer(value='42', raw='42')
+    """
+    return _run(partial(solve_async, question, model, strategy, answer=answer, budget=budget, sampling=sampling, seed=seed, journal=journal,
+                        judge=judge, listen=listen))  # fmt: skip
+
+
+async def solve_async(
+    question: str | Problem,
+    model: str | Model = "smollm2-135m",
+    strategy: str | Strategy = "majority_vote",
+    *,
+    answer: str | AnswerKind = "free",
+    budget: str | Budget = Budget(),
+    sampling: Sampling = Sampling(),
+    seed: int = 0,
+    journal: str | Path | Journal | None = None,
+    judge: str | Model | None = None,
+    listen: Callable[[Event], None] | None = None,
+) -> Solution:
+    """The coroutine behind `solve`, with the same arguments. A model given as text is opened here and closed at the end."""
+    from outthink.models.resolve import open_model
+    from outthink.problems.answers import answer_kind
+
+    chosen = build(strategy) if isinstance(strategy, str) else strategy
+    caps = Budget.parse(budget) if isinstance(budget, str) else budget
+    if isinstance(question, Problem):
+        problem = question
+    else:
+        kind = answer_kind(answer) if isinstance(answer, str) else answer
+        problem = Problem(digest(question)[:12], (Message("user", question),), kind)
+    record = journal if isinstance(journal, Journal) else Journal(journal)
+    opened: list[Model] = []
+    try:
+        models: dict[str, Model] = {}
+        for role, wanted in (("policy", model), ("judge", judge)):
+            if isinstance(wanted, str):
+                opened.append(await open_model(wanted))
+                models[role] = opened[-1]
+            elif wanted is not None:
+                models[role] = wanted
+        session = Session.open(models, journal=record, budget=caps, sampling=sampling, seed=seed, place=(problem.id,), listen=listen)
+        return await attempt(chosen, problem, session)  # type: ignore[arg-type]  # build returns what was registered as a strategy
+    finally:
+        with anyio.CancelScope(shield=True):
+            for one in opened:
+                await one.aclose()
+        if record is not journal:
+            record.close()
+
+
+def _run(work: Callable[[], Awaitable[T]]) -> T:
+    try:
+        import asyncio
+
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return anyio.run(work)
+    outcome: list[T] = []
+    raised: list[BaseException] = []
+
+    def thread() -> None:
+        try:
+            outcome.append(anyio.run(work))
+        except BaseException as error:  # carried to the caller's thread, whatever it is
+            raised.append(error)
+
+    worker = threading.Thread(target=thread, name="outthink-solve")
+    worker.start()
+    worker.join()
+    if raised:
+        raise raised[0]
+    return outcome[0]

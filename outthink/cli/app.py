@@ -1,0 +1,157 @@
+"""The root command: mounting, settings from outthink.toml, and what a user sees when something fails."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tempfile
+import tomllib
+import traceback
+from pathlib import Path
+
+import typer
+from typer.core import TyperGroup
+
+from outthink.core.errors import OutthinkError, UsageError, nearest
+
+# command -> module:attribute, in the order of `--help`; an attribute is a function or a Typer group
+COMMANDS = {
+    "demo": "outthink.cli.demo:demo",
+    "solve": "outthink.cli.solve:solve",
+    "run": "outthink.cli.run:run",
+    "report": "outthink.cli.report:report",
+    "show": "outthink.cli.report:show",
+    "compare": "outthink.cli.report:compare",
+    "replay": "outthink.cli.pool:replay",
+    "pool": "outthink.cli.pool:app",
+    "methods": "outthink.cli.methods:methods",
+    "models": "outthink.cli.models:app",
+    "probe": "outthink.cli.models:probe",
+    "papers": "outthink.cli.papers:papers",
+    "reproduce": "outthink.cli.papers:reproduce",
+}
+SETTINGS_FILE = "outthink.toml"
+EPILOG = "Settings: flag, then environment (OUTTHINK_<OPTION>), then outthink.toml in this folder, then the default shown."
+
+
+class _Lazy(TyperGroup):
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str):  # type: ignore[no-untyped-def]  # typer's vendored click type
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, attribute = target.split(":")
+        found = getattr(importlib.import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            wrapped = typer.Typer(add_completion=False)
+            wrapped.command(name=cmd_name, epilog=EPILOG)(found)
+            found = wrapped
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]):  # type: ignore[no-untyped-def]
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UsageError(f"no command {args[0]!r}.{nearest(args[0], list(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"outthink {version('outthink')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Lazy, name="outthink", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, epilog=EPILOG,
+    help="Spend compute at test time where it pays: sample, vote, verify and search with the model you have, under one budget.",
+)  # fmt: skip
+
+
+@app.callback()
+def root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:
+    """Global options."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; every expected error is one sentence on standard error."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="outthink", standalone_mode=False, default_map=settings(Path(SETTINGS_FILE)))
+    except OutthinkError as error:
+        _complain(str(error))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted; what was finished is recorded: the same command goes on from there")
+        return 130
+    except BrokenPipeError:  # `outthink ... | head`: the reader has gone, which is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _unexpected(error)
+    return code if isinstance(code, int) else 0
+
+
+def _unexpected(error: Exception) -> int:
+    show = getattr(error, "show", None)  # a usage error of the option parser knows how to print itself
+    if callable(show) and hasattr(error, "exit_code"):
+        show()
+        return int(error.exit_code)
+    inner = error
+    while isinstance(inner, ExceptionGroup) and len(inner.exceptions) == 1:
+        inner = inner.exceptions[0]
+    if isinstance(inner, OutthinkError):
+        _complain(str(inner))
+        return inner.exit_code
+    with tempfile.NamedTemporaryFile("w", prefix="outthink-error-", suffix=".txt", delete=False) as log:
+        traceback.print_exception(error, file=log)
+    _complain(f"unexpected {type(inner).__name__}: {inner} (a defect of outthink; its details are in {log.name}, please report them)")
+    return 70
+
+
+def _complain(text: str) -> None:
+    sys.stdout.flush()
+    print(f"outthink: {text}", file=sys.stderr)
+
+
+def settings(path: Path) -> dict[str, dict[str, object]]:
+    """Defaults from outthink.toml, for each command: keys at the top count for every command, those of `[command]` for one.
+
+    Raises:
+        UsageError: not TOML, an unknown command or an unknown option.
+    """
+    if not path.exists():
+        return {}
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    common = {key: value for key, value in data.items() if not isinstance(value, dict)}
+    sections = {key: value for key, value in data.items() if isinstance(value, dict)}
+    for name in sections:
+        if name not in COMMANDS:
+            raise UsageError(f"{path}: [{name}] is no command.{nearest(name, list(COMMANDS))}")
+    context = typer.Context(typer.main.get_command(app))
+    options = {name: _options(context, name) for name in COMMANDS}
+    everything = set().union(*options.values())
+    for key in common:
+        if key.replace("-", "_") not in everything:
+            raise UsageError(f"{path}: no command has an option {key!r}.{nearest(key, sorted(everything))}")
+    for name, section in sections.items():
+        for key in section:
+            if key.replace("-", "_") not in options[name]:
+                raise UsageError(f"{path}: [{name}] has no option {key!r}.{nearest(key, sorted(options[name]))}")
+    return {
+        name: {key.replace("-", "_"): value for key, value in {**common, **sections.get(name, {})}.items() if key.replace("-", "_") in options[name]}
+        for name in COMMANDS
+    }
+
+
+def _options(context: typer.Context, name: str) -> set[str]:
+    command = context.command.get_command(context, name)  # type: ignore[attr-defined]
+    return {str(parameter.name) for parameter in command.params}

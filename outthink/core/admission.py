@@ -1,0 +1,66 @@
+"""Waiting for admission: runs what is granted, withdraws the rest at the wall-time cap, and leaves nothing reserved behind."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from outthink.core.meter import Place, Ticket
+from outthink.core.shared import Shared
+from outthink.core.spend import Spend
+
+Work = Callable[[], Awaitable[None]]
+
+
+async def admitted(shared: Shared, place: Place, tickets: list[Ticket], start: Callable[[list[int]], list[Work]]) -> None:
+    """Hand in tickets; whenever some are granted, run what `start` makes of their positions; return when all are done or refused.
+
+    Ends at the wall-time cap: what runs is cancelled (its own `finally` records it), the rest is refused with `seconds`.
+
+    Raises:
+        Exception: the first one that a piece of work raised; the others are cancelled.
+    """
+    if not tickets:
+        return
+    undecided, raised = set(range(len(tickets))), list[Exception]()
+    wake = anyio.Event()
+
+    def woken() -> None:
+        wake.set()
+
+    async def guarded(work: Work) -> None:
+        try:
+            await work()
+        except Exception as error:
+            raised.append(error)
+            group.cancel_scope.cancel()
+
+    scope = anyio.CancelScope(deadline=shared.deadline)
+    try:
+        with scope:
+            async with anyio.create_task_group() as group:
+                if anyio.current_time() >= shared.deadline:
+                    scope.cancel()
+                else:
+                    shared.turnstile.submit(place, tickets, woken)
+                while undecided:
+                    await wake.wait()
+                    wake = anyio.Event()
+                    decided = sorted(p for p in undecided if tickets[p].granted or tickets[p].refused)
+                    undecided.difference_update(decided)
+                    for work in start([p for p in decided if tickets[p].granted]):
+                        group.start_soon(guarded, work)
+    finally:
+        shared.turnstile.withdraw([tickets[p] for p in undecided])
+        for position in undecided:
+            tickets[position].refused = tickets[position].refused or "seconds"
+        for ticket in tickets:
+            if ticket.granted and not ticket.settled:  # its work was cancelled before its first step
+                shared.turnstile.settle(ticket, Spend())
+    if raised:
+        raise raised[0]
+    if scope.cancelled_caught:
+        shared.stopped = "seconds"
+    elif any(ticket.refused for ticket in tickets) and shared.stopped == "done":
+        shared.stopped = "budget"

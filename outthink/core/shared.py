@@ -1,0 +1,74 @@
+"""What all sessions of one solve have in common, and the events that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from outthink.core.journal import Journal
+from outthink.core.meter import Turnstile
+from outthink.core.protocols import Model, Sandbox
+from outthink.core.request import Sampling
+from outthink.core.solution import Candidate, Ledger
+from outthink.core.spend import Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a progress display, a gateway or a dashboard shows.
+
+    Args:
+        kind: `text` (a piece arrived), `done`, `failed`, `cut`, `cached` (answered from the journal), `refused` (budget).
+        place: where in the work.
+        role: ledger.
+        draw: index of the sample at its place.
+        text: the new text, or the failure's message.
+        tokens: generated tokens that this event stands for.
+    """
+
+    kind: str
+    place: str
+    role: str
+    draw: int
+    text: str = ""
+    tokens: int = 0
+
+
+@dataclass(eq=False)
+class Shared:
+    """What all sessions of one solve share."""
+
+    models: Mapping[str, Model]
+    journal: Journal
+    sandbox: Sandbox | None
+    sampling: Sampling
+    seed: int
+    listen: Callable[[Event], None] | None
+    deadline: float
+    turnstile: Turnstile = field(default_factory=Turnstile)
+    ledgers: dict[str, Ledger] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    counters: dict[tuple[str, str], int] = field(default_factory=dict)
+    offered: tuple[float, Candidate] | None = None
+    stopped: str = "done"
+    saw_key: bool = False
+
+    def enter(self, role: str, charged: Spend, paid: Spend) -> None:
+        """Write a spending into the role's ledger."""
+        ledger = self.ledgers.get(role, Ledger())
+        self.ledgers[role] = Ledger(ledger.charged + charged, ledger.paid + paid)
+
+    def miss(self, reason: str) -> None:
+        """Count a call that gave nothing."""
+        self.missing[reason] = self.missing.get(reason, 0) + 1
+
+    def emit(self, event: Event) -> None:
+        """Show an event to whoever listens."""
+        if self.listen:
+            self.listen(event)
+
+    def draws(self, place: str, digest: str, n: int) -> range:
+        """The next n indices of this request at this place."""
+        start = self.counters.get((place, digest), 0)
+        self.counters[place, digest] = start + n
+        return range(start, start + n)

@@ -1,0 +1,48 @@
+"""Exact estimators on arrays: coverage, selection, votes, intervals, calibration, tournaments. Needs numpy only."""
+
+from outthink.stats.calibration import (
+    RiskCoverage,
+    aurc,
+    auroc,
+    brier_score,
+    expected_calibration_error,
+    risk_coverage,
+    selective_utility,
+)
+from outthink.stats.coverage import coverage, pass_at_k, pass_hat_k
+from outthink.stats.intervals import Interval, bootstrap_mean, holm, mcnemar, paired_bootstrap, sign_flip, wilson_interval
+from outthink.stats.selection import best_of_k, oracle_choice, random_choice, rank_weights
+from outthink.stats.tournament import knockout_failure_bound, knockout_success, match_win_probability
+from outthink.stats.voting import VoteCurve, majority_at_k, majority_law, prefix_majority, weighted_majority_at_k
+
+__all__ = [
+    "Interval",
+    "RiskCoverage",
+    "VoteCurve",
+    "aurc",
+    "auroc",
+    "best_of_k",
+    "bootstrap_mean",
+    "brier_score",
+    "coverage",
+    "expected_calibration_error",
+    "holm",
+    "knockout_failure_bound",
+    "knockout_success",
+    "majority_at_k",
+    "majority_law",
+    "match_win_probability",
+    "mcnemar",
+    "oracle_choice",
+    "paired_bootstrap",
+    "pass_at_k",
+    "pass_hat_k",
+    "prefix_majority",
+    "random_choice",
+    "rank_weights",
+    "risk_coverage",
+    "selective_utility",
+    "sign_flip",
+    "weighted_majority_at_k",
+    "wilson_interval",
+]
