@@ -29,7 +29,7 @@ from outthink.stats._vote_walk import permutation_moments, walk
 Method = Literal["auto", "exact", "permutations"]
 
 # "auto" takes the exact method when it costs less than about a second.
-_AFFORDABLE = 1e8
+_AFFORDABLE = 3e8
 _AFFORDABLE_SUBSETS = 1 << 22
 
 
