@@ -49,7 +49,13 @@ async def admitted(shared: Shared, place: Place, tickets: list[Ticket], start: C
                     wake = anyio.Event()
                     decided = sorted(p for p in undecided if tickets[p].granted or tickets[p].refused)
                     undecided.difference_update(decided)
-                    for work in start([p for p in decided if tickets[p].granted]):
+                    try:
+                        works = start([p for p in decided if tickets[p].granted])
+                    except Exception as error:
+                        raised.append(error)
+                        group.cancel_scope.cancel()
+                        break
+                    for work in works:
                         group.start_soon(guarded, work)
     finally:
         shared.turnstile.withdraw([tickets[p] for p in undecided])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from outthink.core.admission import Work, admitted
 from outthink.core.completion import Completion, Failure, Usage
-from outthink.core.errors import CapabilityError
+from outthink.core.errors import CapabilityError, ModelError
 from outthink.core.journal import Call, CallState, call_key
 from outthink.core.meter import Ticket
 from outthink.core.problem import Problem
@@ -35,13 +35,23 @@ class Flight:
     prompt_bound: int
     completion: Completion | None = None
     failure: Failure | None = None
+    siblings: Sequence[Flight] = ()
+    prompt_tokens: int = 0
     tokens: int = 0
     text: str = ""
     settled: bool = False
 
 
-def prepare(session: Session, ask: Problem | Request | tuple[Problem, Request], n: int, judged_by: Verifier | None) -> list[Flight]:
-    """The flights of n samples of one prompt, with their upper bounds; nothing is dispatched yet."""
+Ask = Problem | Request | tuple[Problem, Request]
+
+
+def prepare(session: Session, asks: Sequence[Ask], n: int, judged_by: Verifier | None) -> list[list[Flight]]:
+    """The flights of n samples of each prompt, with their upper bounds; nothing is dispatched yet."""
+    wave = object()
+    return [_prepare(session, ask, n, judged_by, wave) for ask in asks]
+
+
+def _prepare(session: Session, ask: Ask, n: int, judged_by: Verifier | None, wave: object) -> list[Flight]:
     problem: Problem | None
     match ask:
         case Problem():
@@ -62,10 +72,11 @@ def prepare(session: Session, ask: Problem | Request | tuple[Problem, Request], 
     prompt = model.prompt_bound(request)
     bound = model.price.of(Usage(prompt, request.sampling.max_tokens))
     shared = model.price.of(Usage(0, request.sampling.max_tokens)) if model.shares_prompt else bound
-    batch = object()
+    batch = (wave, request.digest)  # equal prompts of one call are one prompt
+    first_seed = session.seed(request.digest)
     flights = []
     for index in session.shared.draws(session.path, request.digest, n):
-        draw = Draw(request, index, session.seed(request.digest, index), problem.id if problem else _problem_of(session))
+        draw = Draw(request, index, (first_seed + index) & 0x7FFFFFFF, problem.id if problem else _problem_of(session))
         key = call_key(session.path, request.digest, session.model_key, index)
         flights.append(Flight(draw, problem, session.ticket(bound, shared, batch, share), key, prompt))
     return flights
@@ -81,6 +92,8 @@ async def fly(session: Session, flights: Sequence[Flight]) -> None:
 
     def start(positions: list[int]) -> list[Work]:
         granted = [flights[position] for position in positions]
+        for flight in granted:
+            flight.siblings = [other for other in granted if other.ticket.batch == flight.ticket.batch]
         for flight in granted:
             if flight.key in known:
                 _from_journal(session, flight, known[flight.key])
@@ -112,9 +125,18 @@ def collect(session: Session, flights: Sequence[Flight]) -> Candidates:
 
 def _charge(session: Session, flight: Flight, usage: Usage) -> Spend:
     # by rule, not by service: one prompt a wave where the model shares it, whatever came from the journal
-    model = session.model
-    prompt = 0 if model.shares_prompt and not flight.ticket.carries_prompt else usage.prompt_tokens
-    return model.price.of(Usage(prompt, usage.completion_tokens))
+    model, ticket = session.model, flight.ticket
+    flight.prompt_tokens = usage.prompt_tokens
+    if not model.shares_prompt:
+        return model.price.of(usage)
+    prompt = usage.prompt_tokens
+    if ticket.carries_prompt and not prompt:  # it came to nothing before its prompt was read: another one of the wave carries it
+        heir = next((other for other in flight.siblings if not other.settled and other is not flight), None)
+        if heir is None:
+            prompt = max((other.prompt_tokens for other in flight.siblings), default=0)
+        else:
+            ticket.carries_prompt, heir.ticket.carries_prompt = False, True
+    return model.price.of(Usage(prompt if ticket.carries_prompt else 0, usage.completion_tokens))
 
 
 def _from_journal(session: Session, flight: Flight, call: Call) -> None:
@@ -144,6 +166,8 @@ class _Stream:
             async with contextlib.aclosing(session.model.stream([flight.draw for flight in flights])) as chunks:
                 async for chunk in chunks:
                     flight = flights[chunk.position]
+                    if flight.settled:
+                        raise ModelError(f"{session.model_key} sent a piece of a sample after its end; this backend needs a repair")
                     flight.tokens += chunk.tokens
                     flight.text += chunk.text
                     if chunk.done is None:
@@ -161,7 +185,7 @@ class _Stream:
     def _end(self, flight: Flight, done: Completion | Failure) -> None:
         if isinstance(done, Failure):
             flight.failure = done
-            self._settle(flight, "failed", Spend(calls=1), Spend(calls=1), "counted", {"kind": done.kind, "message": done.message})
+            self._lost(flight, "failed", {"kind": done.kind, "message": done.message})
             self.session.shared.emit(_event(self.session, flight, "failed", text=done.message))
         else:
             flight.completion = done
@@ -169,15 +193,21 @@ class _Stream:
             self.session.shared.emit(_event(self.session, flight, "done", tokens=done.usage.completion_tokens))
 
     def _cut(self, flight: Flight) -> None:
+        self._lost(flight, "cut", {"text": flight.text})
+        self.session.shared.emit(_event(self.session, flight, "cut"))
+
+    def _lost(self, flight: Flight, state: CallState, body: dict[str, object]) -> None:
         # the server has read the prompt and generated what we have seen; it may have generated a little more
         usage = Usage(flight.prompt_bound if flight.tokens else 0, flight.tokens, basis="estimated")
-        self._settle(flight, "cut", _charge(self.session, flight, usage), self._paid(flight, usage), "estimated", {"text": flight.text})
-        self.session.shared.emit(_event(self.session, flight, "cut"))
+        self._settle(flight, state, _charge(self.session, flight, usage), self._paid(flight, usage), "estimated", body)
 
     def _paid(self, flight: Flight, usage: Usage) -> Spend:
         model, digest = self.session.model, flight.draw.request.digest
+        if getattr(model, "recorded", False):  # a replay serves nothing
+            return Spend()
         prompt = 0 if model.shares_prompt and digest in self.prompts_paid else usage.prompt_tokens
-        self.prompts_paid.add(digest)
+        if usage.prompt_tokens:
+            self.prompts_paid.add(digest)
         return model.price.of(Usage(prompt, usage.completion_tokens))
 
     def _settle(self, flight: Flight, state: CallState, charged: Spend, paid: Spend, basis: str, body: dict[str, object]) -> None:
@@ -192,4 +222,4 @@ class _Stream:
             ])  # fmt: skip
         finally:
             session.shared.enter(session.role_name, charged, paid)
-            session.shared.turnstile.settle(flight.ticket, charged)
+            session.shared.turnstile.settle(flight.ticket, charged, judged=state == "done")

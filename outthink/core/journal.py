@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,10 @@ CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY, key BLOB NOT NULL, place TEXT NOT NULL, digest TEXT NOT NULL, draw INTEGER NOT NULL,
     kind TEXT NOT NULL, state TEXT NOT NULL, role TEXT NOT NULL, problem TEXT, model TEXT NOT NULL, parent TEXT,
     charged TEXT NOT NULL, paid TEXT NOT NULL, basis TEXT NOT NULL, body TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS calls_done ON calls (key) WHERE state = 'done';
+CREATE INDEX IF NOT EXISTS calls_key ON calls (key);
+INSERT OR IGNORE INTO meta VALUES ('schema', '1');
+CREATE TABLE IF NOT EXISTS records (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (kind, name));
 """
 _COLUMNS = "key, place, digest, draw, kind, state, role, problem, model, parent, charged, paid, basis, body"
 
@@ -106,9 +109,13 @@ class Journal:
                 self._db = sqlite3.connect(self.path, isolation_level=None, timeout=2)
             else:
                 self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
-            self._open()
         except (sqlite3.Error, OSError) as error:
             raise self._explain(error) from error
+        try:
+            self._open()
+        except (sqlite3.Error, StoreError) as error:
+            self._db.close()
+            raise error if isinstance(error, StoreError) else self._explain(error) from error
 
     def _open(self) -> None:
         has_meta = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
@@ -127,8 +134,6 @@ class Journal:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
-        if not has_meta:
-            self.set_meta("schema", str(SCHEMA_VERSION))
 
     def _explain(self, error: Exception) -> StoreError:
         where = self.path or "in-memory journal"
@@ -175,14 +180,15 @@ class Journal:
         if len(self._seen_requests) > 100_000:  # bounded memory on million-call runs; a repeat costs one ignored insert
             self._seen_requests.clear()
 
-    def find(self, keys: Sequence[str]) -> dict[str, Call]:
-        """The finished calls among these keys."""
+    def find(self, keys: Sequence[str], *, failed: bool = False) -> dict[str, Call]:
+        """The finished calls among these keys; with `failed` also those that only failed so far."""
         found: dict[str, Call] = {}
+        states = "('failed', 'done')" if failed else "('done')"
         for start in range(0, len(keys), 500):
             part = [bytes.fromhex(key) for key in keys[start : start + 500]]
             marks = ",".join("?" * len(part))
-            rows = self._db.execute(f"SELECT {_COLUMNS} FROM calls WHERE state = 'done' AND key IN ({marks})", part)
-            found.update((row[0].hex(), _call(row)) for row in rows)
+            rows = self._db.execute(f"SELECT {_COLUMNS} FROM calls WHERE state IN {states} AND key IN ({marks}) ORDER BY state DESC, id", part)
+            found.update((row[0].hex(), _call(row)) for row in rows)  # 'failed' rows first, so that 'done' wins
         return found
 
     def calls(self, kind: CallKind | None = None, *, problem: str | None = None, state: CallState | None = None) -> Iterator[Call]:
@@ -192,6 +198,28 @@ class Journal:
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
         for row in self._db.execute(f"SELECT {_COLUMNS} FROM calls WHERE {where} ORDER BY id", list(given.values())):
             yield _call(row)
+
+    def record(self, kind: str, rows: Mapping[str, Mapping[str, object]]) -> None:
+        """Commit results that are made of calls (a graded solution, a sample's label), by kind and name. The first of a name stands.
+
+        Raises:
+            StoreError: the disk is full or the store cannot be written; none of these is recorded then.
+        """
+        if not rows:
+            return
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT OR IGNORE INTO records (kind, name, body) VALUES (?, ?, ?)", [(kind, n, _dump(b)) for n, b in rows.items()])
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._explain(error) from error
+
+    def records(self, kind: str) -> Iterator[tuple[str, dict[str, object]]]:
+        """(name, body) of the results of a kind, in the order of their recording."""
+        for name, body in self._db.execute("SELECT name, body FROM records WHERE kind = ? ORDER BY id", (kind,)):
+            yield str(name), json.loads(body)
 
     def request(self, digest: str) -> dict[str, object] | None:
         """The request with this digest as plain data."""

@@ -10,7 +10,7 @@ Concurrent branches take turns in rounds: when every live branch waits for admis
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from outthink.core.spend import SPEND_FIELDS, Budget, Spend
@@ -19,11 +19,25 @@ Place = tuple[str | int, ...]
 
 
 class Hold:
-    """Spending set aside for judging samples that are already admitted; only the session that holds it and its roles may use it."""
+    """Spending set aside for judging samples that are already admitted; only the session that holds it and its judges may use it.
+
+    `parts` has one entry for each sample that is still to be judged; `amount` is what is left of their sum.
+    """
 
     def __init__(self) -> None:
         self.amount = Spend()
+        self.parts: list[Spend] = []
         self.meter: Meter | None = None
+
+    def forgo(self, parts: Sequence[Spend]) -> None:
+        """These parts are not needed any more: free what exceeds the others."""
+        for part in parts:
+            if part in self.parts:
+                self.parts.remove(part)
+        kept = self.amount.at_most(sum(self.parts, Spend()))
+        if self.meter:
+            self.meter.settle(self.amount - kept, Spend())
+        self.amount = kept
 
 
 class Meter:
@@ -78,7 +92,7 @@ class Ticket:
         share: cost of a later judgement to set aside with it.
         hold: where that share is kept.
         judged: whether this is the judgement, which may draw on the hold.
-        batch: tickets of one request have the same; their prompt is billed once a wave if `shared` differs from `bound`.
+        batch: equal for tickets of one request; their prompt is billed once a wave if `shared` differs from `bound`.
     """
 
     meter: Meter
@@ -87,7 +101,7 @@ class Ticket:
     share: Spend
     hold: Hold
     judged: bool
-    batch: object
+    batch: Hashable
     refused: str | None = None
     granted: bool = False
     carries_prompt: bool = True
@@ -119,7 +133,8 @@ class Turnstile:
         self._queue: deque[tuple[Ticket, _Group]] = deque()
         self._outstanding = 0
         self._blocked = False
-        self._wave: set[int] = set()
+        self._wave: set[Hashable] = set()
+        self._freed: list[tuple[Hold, list[Spend]]] = []
 
     def submit(self, place: Place, tickets: list[Ticket], wake: Callable[[], None]) -> None:
         """Hand in the tickets of one request. `wake` is called whenever some of them have been decided."""
@@ -128,16 +143,21 @@ class Turnstile:
             self._waiting.append(group)
             self.pump()
         else:
-            batches: set[int] = set()
+            batches: set[Hashable] = set()
             for ticket in tickets:
-                ticket.carries_prompt = id(ticket.batch) not in batches
-                batches.add(id(ticket.batch))
+                ticket.carries_prompt = ticket.batch not in batches
+                batches.add(ticket.batch)
                 self._grant(ticket)
             wake()
 
-    def settle(self, ticket: Ticket, charged: Spend) -> None:
-        """Report what a granted ticket was charged; its reserved rest is free again, its judging share stays held."""
+    def settle(self, ticket: Ticket, charged: Spend, *, judged: bool = True) -> None:
+        """Report what a granted ticket was charged; its reserved rest is free again.
+
+        Its judging share stays held if the sample will be judged; otherwise it is free too.
+        """
         ticket.settled = True
+        if not judged and ticket.share != Spend():
+            ticket.hold.forgo([ticket.share])
         ticket.meter.settle(ticket.reserved, charged)
         self._outstanding -= 1
         if self._outstanding == 0:
@@ -159,11 +179,16 @@ class Turnstile:
         self.live += change
         self.pump()
 
-    def release(self, hold: Hold) -> None:
-        """Free what is left of a hold."""
-        if hold.meter:
-            hold.meter.settle(hold.amount, Spend())
-        hold.amount, hold.meter = Spend(), None
+    def release(self, hold: Hold, count: int | None = None) -> None:
+        """Free the shares of the first `count` samples of a hold, which have been judged; all of them if None.
+
+        Under a cap they become free when the next round is decided: when exactly a branch has judged must not matter to the others.
+        """
+        parts = hold.parts[:count]
+        if hold.meter is not None and hold.meter.capped:
+            self._freed.append((hold, parts))
+        else:
+            hold.forgo(parts)
 
     def pump(self) -> None:
         """Decide what can be decided now."""
@@ -172,15 +197,18 @@ class Turnstile:
             if not self._queue:
                 if not self._waiting or len(self._waiting) < self.live:
                     break
+                for hold, parts in self._freed:
+                    hold.forgo(parts)
+                self._freed.clear()
                 for group in sorted(self._waiting, key=lambda g: [(isinstance(p, str), p) for p in g.place]):
                     self._queue.extend((ticket, group) for ticket in group.tickets)
                 self._waiting.clear()
                 continue
             ticket, group = self._queue[0]
-            ticket.carries_prompt = id(ticket.batch) not in self._wave
+            ticket.carries_prompt = ticket.batch not in self._wave
             cap = ticket.meter.exceeded(ticket.reserved + ticket.share, ticket.hold if ticket.judged else Hold())
             if cap is None:
-                self._wave.add(id(ticket.batch))
+                self._wave.add(ticket.batch)
                 self._grant(ticket)
             elif self._outstanding:
                 self._blocked = True  # reservations before it may still shrink: ask again when they have settled
@@ -203,4 +231,5 @@ class Turnstile:
         ticket.meter.reserve(ticket.reserved + ticket.share)
         if ticket.share != Spend():
             hold.amount += ticket.share
+            hold.parts.append(ticket.share)
             hold.meter = ticket.meter

@@ -28,9 +28,15 @@ class Model(Protocol):
     """
 
     name: str
-    engine: str
-    price: Price
-    shares_prompt: bool
+
+    @property
+    def engine(self) -> str: ...
+
+    @property
+    def price(self) -> Price: ...
+
+    @property
+    def shares_prompt(self) -> bool: ...
 
     def refuses(self, request: Request) -> str | None:
         """Why this model cannot serve the request, and which backend can; None if it can. Asked before the first token."""

@@ -187,7 +187,8 @@ class Draw:
     Args:
         request: what to ask.
         index: 0 for the first sample of this request at its place, 1 for the second, and so on.
-        seed: 31-bit seed derived from run seed, place, request and index; equal at any concurrency.
+        seed: 31-bit seed derived from run seed, place and request, plus the index (so that engines which seed the i-th of n samples
+            with seed + i draw the same in one request as in n); equal at any concurrency.
         problem: id of the problem that is being solved, for models that answer from records or from a known truth.
     """
 

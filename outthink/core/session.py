@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,12 +38,13 @@ class Session:
     Make a root session with `Session.open`; children come from `at`, `role`, `limit` and `branches`.
     """
 
-    def __init__(self, shared: Shared, place: Place, role: str, meter: Meter, hold: Hold) -> None:
+    def __init__(self, shared: Shared, place: Place, role: str, meter: Meter, hold: Hold, judging: bool = False) -> None:
         self.shared = shared
         self.place = place
         self.role_name = role
         self.meter = meter
         self.hold = hold
+        self.judging = judging  # a judge and whatever it calls share one hold: what was set aside for judging
 
     @classmethod
     def open(
@@ -74,7 +75,7 @@ class Session:
         if "policy" not in roles:
             raise ValueError(f"models needs the role 'policy', got only {', '.join(roles) or 'nothing'}")
         deadline = float("inf") if budget.seconds is None else anyio.current_time() + budget.seconds
-        shared = Shared(roles, journal or Journal(), sandbox, sampling, seed, listen, deadline)
+        shared = Shared(roles, Journal() if journal is None else journal, sandbox, sampling, seed, listen, deadline)
         return cls(shared, (*place, f"seed={seed}"), "policy", Meter(budget), Hold())
 
     @property
@@ -109,17 +110,19 @@ class Session:
 
     def at(self, *place: str | int) -> Session:
         """The session at a place below this one: own seeds, own journal keys."""
-        return Session(self.shared, (*self.place, *place), self.role_name, self.meter, Hold())
+        return Session(self.shared, (*self.place, *place), self.role_name, self.meter, self.hold if self.judging else Hold(), self.judging)
 
     def role(self, name: str) -> Session:
-        """The session of another role: its model, ledger and price. It may use what this session set aside for judging."""
-        return Session(self.shared, (*self.place, name), name, self.meter, self.hold)
+        """The session of another role: its model, ledger and price. The role `judge` may use what this session set aside for judging."""
+        judging = self.judging or name == "judge"
+        return Session(self.shared, (*self.place, name), name, self.meter, self.hold if judging else Hold(), judging)
 
     def limit(self, budget: Budget) -> Session:
         """A session under a further budget; what it reserves is reserved above too. `seconds` is only possible at the root."""
         if budget.seconds is not None:
             raise ValueError("limit: seconds can only be capped for the whole solve; cap tokens, calls or dollars here")
-        return Session(self.shared, self.place, self.role_name, Meter(budget, self.meter), Hold())
+        hold = self.hold if self.judging else Hold()
+        return Session(self.shared, self.place, self.role_name, Meter(budget, self.meter), hold, self.judging)
 
     def seed(self, *place: str | int) -> int:
         """A 31-bit seed that depends on the run's seed and the place only."""
@@ -159,8 +162,9 @@ class Session:
         """
         if n < 0:
             raise ValueError(f"sample: n must be 0 or more, got {n}")
-        self.shared.turnstile.release(self.hold)
-        batches = [flights.prepare(self, ask, n, judged_by) for ask in asks]
+        if not self.judging:
+            self.shared.turnstile.release(self.hold)
+        batches = flights.prepare(self, asks, n, judged_by)
         await flights.fly(self, [flight for batch in batches for flight in batch])
         return [flights.collect(self, batch) for batch in batches]
 
@@ -176,6 +180,7 @@ class Session:
             self.shared.saw_key = True
         judge = self.role("judge")
         judgements = await verifier.judge(problem, candidates, judge)
+        self.shared.turnstile.release(self.hold, len(candidates))
         name = describe(verifier)
         if len(judgements) != len(candidates):
             raise VerifierError(f"verifier {name} returned {len(judgements)} judgements for {len(candidates)} candidates; it must return one each")
@@ -222,8 +227,8 @@ class Session:
             calls.append(
                 Call(self.path, content, draw, kind, state, self.role_name, problem, model, parent or None, body=body)  # type: ignore[arg-type]
             )
-        known = self.shared.journal.find([call.key for call in calls])
-        self.shared.journal.append([call for call in calls if call.key not in known])
+        known = self.shared.journal.find([call.key for call in calls], failed=True)
+        self.shared.journal.append([call for call in calls if call.key not in known or (known[call.key].state, call.state) == ("failed", "done")])
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs | None]:
         """Teacher-forced log probabilities of continuations; None where the budget did not reach.
@@ -307,9 +312,9 @@ class Session:
         await admitted(shared, self.place, tickets, lambda positions: [partial(serve, position) for position in positions])
         return results
 
-    def ticket(self, bound: Spend, shared: Spend, batch: object, share: Spend = Spend()) -> Ticket:
+    def ticket(self, bound: Spend, shared: Spend, batch: Hashable, share: Spend = Spend()) -> Ticket:
         """A ticket of this session for the turnstile."""
-        return Ticket(self.meter, bound, shared, share, self.hold, self.role_name != "policy", batch)
+        return Ticket(self.meter, bound, shared, share, self.hold, self.judging, batch)
 
     async def branches(self, work: Callable[[Session, T], Awaitable[R]], items: Sequence[T]) -> list[R]:
         """Run work(session, item) for every item at once, each at its own place (index), and return the results in order.
@@ -322,23 +327,27 @@ class Session:
         results: dict[int, R] = {}
         raised: list[BaseException] = []
         turnstile = self.shared.turnstile
+        running = len(items)
 
         async def one(position: int) -> None:
+            nonlocal running
+            branch = self.at(position)
             try:
-                results[position] = await work(self.at(position), items[position])
+                results[position] = await work(branch, items[position])
             except Exception as error:
                 raised.append(error)
                 group.cancel_scope.cancel()
             finally:
-                turnstile.branch(-1)
+                if not branch.judging:
+                    turnstile.release(branch.hold)
+                running -= 1
+                if running:  # the last one's turn goes back to the caller, so that branches elsewhere go on waiting for it
+                    turnstile.branch(-1)
 
         turnstile.branch(len(items) - 1)
-        try:
-            async with anyio.create_task_group() as group:
-                for position in range(len(items)):
-                    group.start_soon(one, position)
-        finally:
-            turnstile.branch(+1)
+        async with anyio.create_task_group() as group:
+            for position in range(len(items)):
+                group.start_soon(one, position)
         if raised:
             raise raised[0]
         return [results[position] for position in range(len(items))]

@@ -1,1 +1,1 @@
-"""Runs, oracles, metrics and reports."""
+"""Runs of strategies over problem sets, keys and ceilings, curves from recorded pools, and reports."""

@@ -1,0 +1,85 @@
+"""One result: what a strategy answered to one problem, what it cost, and whether it was right."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from outthink.core.solution import Ledger, Solution
+from outthink.core.spend import Spend
+from outthink.evaluate.plan import Cell
+
+VERDICTS = ("correct", "wrong", "abstained", "unparsed")
+
+
+@dataclass(frozen=True)
+class Record:
+    """A solution and its verdict.
+
+    Args:
+        problem: id of the problem.
+        spec: the strategy. family: the same without its number of samples. samples: that number, None where it has none.
+        budget: caps as text, "" without. seed: seed of its draws.
+        verdict: one of `VERDICTS`.
+        answer: canonical form of the answer, None where there is none. text: the sample it was taken from.
+        confidence: the strategy's own, if it has one. candidates: how many samples it chose among.
+        stopped: `done`, `budget` or `seconds`. missing: reason -> how many samples and judgements did not come back.
+        saw_key: an oracle took part. graded_by: how the verdict was found.
+        ledgers: role -> what it was charged and what was paid now.
+        started: seconds since the epoch. seconds: wall time; what was recorded before takes none.
+    """
+
+    problem: str
+    spec: str
+    family: str
+    samples: int | None
+    budget: str
+    seed: int
+    verdict: str
+    answer: str | None
+    text: str
+    confidence: float | None
+    candidates: int
+    stopped: str
+    missing: Mapping[str, int]
+    saw_key: bool
+    graded_by: str
+    ledgers: Mapping[str, Ledger]
+    started: float
+    seconds: float
+
+    @classmethod
+    def of(cls, problem: str, cell: Cell, solution: Solution, verdict: str, graded_by: str, started: float, seconds: float) -> Record:
+        """The record of a solution."""
+        return cls(
+            problem, cell.spec, cell.family, cell.samples, cell.caps, cell.seed, verdict,
+            None if solution.answer is None else solution.answer.value, solution.text, solution.confidence, solution.candidates,
+            solution.stopped, dict(solution.missing), solution.saw_key, graded_by, dict(solution.ledgers), started, seconds,
+        )  # fmt: skip
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is correct."""
+        return self.verdict == "correct"
+
+    @property
+    def charged(self) -> Spend:
+        """What the method cost, over all roles."""
+        return sum((ledger.charged for ledger in self.ledgers.values()), Spend())
+
+    @property
+    def paid(self) -> Spend:
+        """What was served for it, over all roles; what other cells had recorded is not paid again."""
+        return sum((ledger.paid for ledger in self.ledgers.values()), Spend())
+
+    def to_json(self) -> dict[str, object]:
+        """Plain data; `from_json` undoes it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, object]) -> Record:
+        """Rebuild a record from `to_json` data that went through JSON."""
+        ledgers: Mapping[str, Mapping[str, Mapping[str, float]]] = data["ledgers"]  # type: ignore[assignment]  # as written by to_json
+        rebuilt = {role: Ledger(**{name: Spend(**spend) for name, spend in both.items()}) for role, both in ledgers.items()}  # type: ignore[arg-type]
+        return cls(**{**data, "ledgers": rebuilt})  # type: ignore[arg-type]

@@ -1,0 +1,127 @@
+"""The llama.cpp engine in this process: starts it, applies its chat template, counts its tokens, and carries its streams into asyncio.
+
+xllamacpp runs llama.cpp's own server inside the process: generation by a call that releases the interpreter lock, template and
+tokeniser through its loopback address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from outthink.core.errors import ModelError, need
+
+# groups of samples that wait inside the engine: enough to fill its slots when short samples end early
+IN_FLIGHT = 4
+
+
+class Refused(Exception):
+    """The engine answered a request with an error."""
+
+
+class Engine:
+    """One loaded model. Starting takes a second; it is freed by `close`.
+
+    Args:
+        path: a GGUF file.
+        context: tokens of one sample, prompt included.
+        slots: samples that are generated at once.
+        threads: for generation and prefill.
+
+    Raises:
+        ModelError: not a GGUF file, or one that the engine cannot load.
+    """
+
+    def __init__(self, path: Path, *, context: int, slots: int, threads: int) -> None:
+        xllamacpp = need("xllamacpp", extra="local")
+        try:
+            with path.open("rb") as file:
+                magic = file.read(4)
+        except OSError as error:
+            raise ModelError(f"model {path}: cannot be read: {error.strerror}") from error
+        if magic != b"GGUF":
+            raise ModelError(f"model {path}: not a GGUF file (it starts with {magic!r}); give a GGUF file, or bring one with `outthink models get`")
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.n_parallel = slots
+        parameters.n_ctx = slots * context
+        parameters.cpuparams.n_threads = threads
+        parameters.cpuparams_batch.n_threads = threads
+        parameters.verbosity = -1
+        parameters.fit_params = False
+        parameters.cache_ram_mib = 0  # idle prompts kept in memory slow the hand-over of slots
+        parameters.ui = False
+        try:
+            self._server: Any = xllamacpp.Server(parameters)
+        except RuntimeError as error:
+            raise ModelError(f"model {path}: llama.cpp cannot load it ({error}); the file may be cut short, or of a newer architecture") from error
+        self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="llama")
+        self._pid = os.getpid()
+
+    def ask(self, path: str, body: dict[str, object] | None = None) -> dict[str, Any]:
+        """A short call to the engine's own address (`/tokenize`, `/apply-template`, `/props`).
+
+        Raises:
+            Refused: the engine's own message.
+        """
+        request = urllib.request.Request(
+            self._server.listening_address + path, None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                found: dict[str, Any] = json.loads(reply.read())
+                return found
+        except urllib.error.HTTPError as error:
+            raise Refused(error.read().decode(errors="replace")) from error
+
+    async def complete(self, body: dict[str, object]) -> AsyncGenerator[dict[str, Any], None]:
+        """Stream a completion; closing the generator stops it and waits until the engine has let go.
+
+        Raises:
+            Refused: the engine's own message (prompt too long, bad grammar).
+        """
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
+        stop = threading.Event()
+
+        def on_piece(raw: bytes) -> bool:  # in the worker thread; True ends the generation
+            loop.call_soon_threadsafe(pieces.put_nowait, raw)
+            return stop.is_set()
+
+        def work() -> None:
+            try:
+                if not stop.is_set():
+                    self._server.handle_completions(json.dumps(body).encode(), on_piece)
+            finally:
+                loop.call_soon_threadsafe(pieces.put_nowait, None)
+
+        future = loop.run_in_executor(self._pool, work)
+        try:
+            while (raw := await pieces.get()) is not None:
+                piece = json.loads(raw)
+                if "error" in piece:
+                    raise Refused(str(piece["error"].get("message", piece["error"])))
+                yield piece
+        finally:
+            stop.set()
+            while not future.done():  # a few milliseconds: the engine looks at the flag at every token
+                try:
+                    await asyncio.shield(future)
+                except asyncio.CancelledError:
+                    if future.cancelled():
+                        raise
+        future.result()
+
+    def close(self) -> None:
+        """Wait for what runs and free the model."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._pid == os.getpid():  # a forked child has no engine threads to stop, and would wait for them forever
+            self._server = None

@@ -1,0 +1,163 @@
+"""From a request to the JSON that a server takes, in its dialect."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from outthink.core.request import Image, Message, Request, Text
+from outthink.models.templates import Template
+
+Api = Literal["chat", "completions"]
+Continuation = Literal["echo", "plain", "flag"]
+
+OWN_SAMPLERS = ("llama.cpp", "vllm")  # engines whose own defaults (top_k 40, min_p .05; the model's generation_config) change the distribution
+_TOKENS_PER_MESSAGE = 16  # role markers and turn ends of every template we know need fewer
+_TOKENS_PER_REQUEST = 256  # system text that a template adds by itself (gpt-oss and Llama 3 add most, under 150)
+TOKENS_PER_IMAGE = 49_152  # dearest we know: gpt-4o-mini bills 48,169 tokens for one image of high detail; most others stay under 2,000
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is known of a server's ways, from its engine, from the probe, and from what it refused.
+
+    Args:
+        engine: `llama.cpp`, `vllm`, ... or `openai` where unknown.
+        n: most choices that one request may ask; None where no limit is known.
+        logprobs: whether it returns them; None where unknown.
+        seed: whether `seed` may be sent.
+        max_tokens: the name of that field.
+        stream_usage: whether `stream_options` may be sent.
+        continuation: how it continues assistant text: `echo` (last message; the reply repeats it), `plain` (last message; the reply
+            goes on), `flag` (`continue_final_message`); None where it cannot or nobody knows.
+        usage_of_one: whether the usage of n choices counts the first alone; None where unknown.
+    """
+
+    engine: str = "openai"
+    n: int | None = None
+    logprobs: bool | None = None
+    seed: bool = True
+    max_tokens: str = "max_tokens"
+    stream_usage: bool = True
+    continuation: Continuation | None = None
+    usage_of_one: bool | None = None
+
+
+def body_of(
+    request: Request, n: int, seed: int | None, *, model: str, api: Api, dialect: Dialect, template: Template | None, stream: bool, logprobs: bool
+) -> bytes:
+    """The JSON of one HTTP request for n samples.
+
+    Args:
+        request: what to ask.
+        n: choices wanted; sent where it is more than 1.
+        seed: sent where it is not None and the dialect has it.
+        model: as the server calls it.
+        api: which endpoint it is for.
+        dialect: the server's ways.
+        template: renders the conversation for raw completions.
+        stream: whether the answer comes in pieces.
+        logprobs: whether to ask for them.
+    """
+    sampling, capture = request.sampling, request.capture
+    body: dict[str, object] = {"model": model}
+    if api == "chat":
+        body["messages"] = _messages(request)
+        if request.prefix is not None and dialect.continuation == "flag":
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
+        if logprobs:
+            # llama.cpp returns 20 alternatives a token where the number is left out
+            body |= {"logprobs": True, "top_logprobs": max(1, capture.top_logprobs)}
+    else:
+        assert template is not None  # refused before
+        body["prompt"] = template(request.messages) + (request.prefix.text if request.prefix else "")
+        if logprobs:
+            body["logprobs"] = max(1, capture.top_logprobs)
+    body |= {"temperature": sampling.temperature, "top_p": sampling.top_p, dialect.max_tokens: sampling.max_tokens}
+    if dialect.engine in OWN_SAMPLERS:
+        off = -1 if dialect.engine == "vllm" else 0
+        body |= {"top_k": sampling.top_k or off, "min_p": 0.0}
+    elif sampling.top_k:
+        body["top_k"] = sampling.top_k
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if sampling.grammar is not None:
+        body["grammar"] = sampling.grammar
+    if sampling.json_schema is not None:
+        schema = {"name": "answer", "schema": json.loads(sampling.json_schema), "strict": True}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if n > 1:
+        body["n"] = n
+    if seed is not None and dialect.seed:
+        body["seed"] = seed
+    if stream:
+        body["stream"] = True
+        if dialect.stream_usage:
+            body["stream_options"] = {"include_usage": True}
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def _messages(request: Request) -> list[dict[str, object]]:
+    messages = [_message(message) for message in request.messages]
+    if request.prefix is not None:
+        messages.append({"role": "assistant", "content": request.prefix.text})
+    return messages
+
+
+def _message(message: Message) -> dict[str, object]:
+    data: dict[str, object] = {"role": message.role}
+    if isinstance(message.content, str):
+        data["content"] = message.content
+    else:
+        data["content"] = [_part(part) for part in message.content]
+    if message.tool_calls:
+        data["tool_calls"] = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in message.tool_calls]
+    if message.tool_call_id is not None:
+        data["tool_call_id"] = message.tool_call_id
+    return data
+
+
+def _part(part: Text | Image) -> dict[str, object]:
+    if isinstance(part, Text):
+        return {"type": "text", "text": part.text}
+    return {"type": "image_url", "image_url": {"url": part.url}}
+
+
+def prompt_bound(request: Request) -> int:
+    """More tokens than the prompt can have: no tokenizer makes more tokens than there are UTF-8 bytes, and templates add a few.
+
+    An image counts `TOKENS_PER_IMAGE`, far more than most servers take.
+    """
+    total = _TOKENS_PER_REQUEST + len((request.prefix.text if request.prefix else "").encode())
+    total += len((request.sampling.json_schema or "").encode())
+    for message in request.messages:
+        total += _TOKENS_PER_MESSAGE
+        if isinstance(message.content, str):
+            total += len(message.content.encode())
+        else:
+            total += sum(len(p.text.encode()) if isinstance(p, Text) else TOKENS_PER_IMAGE for p in message.content)
+        total += sum(len((call.id + call.name + call.arguments).encode()) + _TOKENS_PER_MESSAGE for call in message.tool_calls)
+    return total
+
+
+def adapted(dialect: Dialect, words: str, n: int) -> Dialect:
+    """The dialect after the server refused a request of n choices with these words; the same one where they teach nothing.
+
+    Only what does not change the distribution of samples is given up: how many come at once, log probabilities, the seed, field names.
+    """
+    low = words.lower()
+    if "max_completion_tokens" in low and dialect.max_tokens == "max_tokens":
+        return replace(dialect, max_tokens="max_completion_tokens")
+    if "logprob" in low and dialect.logprobs is not False:
+        return replace(dialect, logprobs=False)
+    if "stream_options" in low and dialect.stream_usage:
+        return replace(dialect, stream_usage=False)
+    if n > 1 and re.search(r"(?<![\w.-])n(?![\w-])", low) and (dialect.n is None or dialect.n >= n):
+        caps = [int(found) for found in re.findall(r"(?:<=|at most|maximum(?: of)?|less than or equal to|up to)\s*(?:value\s*<=\s*)?(\d+)", low)]
+        fitting = [cap for cap in caps if 1 <= cap < n]
+        return replace(dialect, n=min(fitting) if fitting else 1)
+    if re.search(r"\bseed\b", low) and dialect.seed:
+        return replace(dialect, seed=False)
+    return dialect

@@ -1,0 +1,73 @@
+"""Teacher-forced scores through raw completions that echo their prompt, and embeddings."""
+
+from __future__ import annotations
+
+import json
+
+from outthink.core.completion import TokenLogprobs
+from outthink.core.errors import CapabilityError, ModelError
+from outthink.models._http import Rejected, Unserved
+from outthink.models._service import Server
+
+
+async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprobs:
+    """Log probabilities (nats) of the continuation's tokens after the prompt.
+
+    A token that begins in the prompt and ends in the continuation counts as the continuation's.
+
+    Raises:
+        CapabilityError: the server does not return log probabilities of a prompt.
+    """
+    whole = prompt + continuation
+    # one token is generated and dropped: servers differ on whether max_tokens may be 0
+    body = {"model": server.model, "prompt": whole, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
+    reply = await _asked(server, "/completions", body, "prompt log probabilities")
+    choices = reply.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    logprobs = choice.get("logprobs")
+    places = [logprobs.get(name) for name in ("tokens", "token_logprobs", "text_offset")] if isinstance(logprobs, dict) else []
+    if not str(choice.get("text", "")).startswith(whole) or len(places) != 3 or not all(isinstance(place, list) for place in places):
+        raise CapabilityError(_lacks(server, "prompt log probabilities", "it did not echo the prompt with them"))
+    tokens, values, offsets = places
+    if not len(tokens) == len(values) == len(offsets):
+        raise ModelError(f"{server.transport.shown_url} returned {len(tokens)} tokens with {len(values)} log probabilities and {len(offsets)} offsets")
+    kept, before = [], 0
+    for token, value, offset in zip(tokens, values, offsets, strict=True):
+        if offset + len(token) <= len(prompt):
+            before += 1
+        elif offset < len(whole):
+            if not isinstance(value, int | float):
+                raise ModelError(f"{server.transport.shown_url} returned no log probability for the token {token!r}; give a prompt before it")
+            kept.append((str(token), float(value)))
+    return TokenLogprobs(tuple(token for token, _ in kept), tuple(value for _, value in kept), before)
+
+
+async def embeddings(server: Server, texts: list[str]) -> list[list[float]]:
+    """One vector for each text, in order.
+
+    Raises:
+        CapabilityError: the server has no embeddings.
+        ModelError: it returned another number of vectors than texts.
+    """
+    reply = await _asked(server, "/embeddings", {"model": server.model, "input": texts}, "embeddings")
+    data = reply.get("data")
+    entries = [entry for entry in data if isinstance(entry, dict) and isinstance(entry.get("embedding"), list)] if isinstance(data, list) else []
+    if len(entries) != len(texts):
+        raise ModelError(f"{server.transport.shown_url} returned {len(entries)} embeddings for {len(texts)} texts; it must return one each")
+    entries.sort(key=lambda entry: entry.get("index", 0))
+    return [[float(value) for value in entry["embedding"]] for entry in entries]
+
+
+async def _asked(server: Server, path: str, body: dict[str, object], what: str) -> dict[str, object]:
+    try:
+        return await server.transport.post(path, json.dumps(body).encode())
+    except Rejected as refusal:
+        raise CapabilityError(_lacks(server, what, f"status {refusal.status}: {refusal.message}")) from refusal
+    except Unserved as unserved:
+        if unserved.kind == "http_501":
+            raise CapabilityError(_lacks(server, what, unserved.message)) from unserved
+        raise ModelError(unserved.message) from unserved
+
+
+def _lacks(server: Server, what: str, said: str) -> str:
+    return f"{server.model} at {server.transport.shown_url} has no {what} ({said}); vLLM's server and the transformers backend have them"

@@ -1,0 +1,205 @@
+"""Serving draws over HTTP: equal requests go together where the server honours `n`, what it leaves out is asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from outthink.core.completion import Chunk, Completion, Failure
+from outthink.core.errors import ModelError
+from outthink.core.request import Draw, Request
+from outthink.models._http import Broken, Rejected, Transport, Unserved, read_object
+from outthink.models._payload import Api, Dialect, adapted, body_of
+from outthink.models._reply import BYTES_PER_TOKEN, Json, Reported, choices_of, covers_one, read_choice, with_usage
+from outthink.models._streaming import Assembly, Streamed, read_stream
+from outthink.models.templates import Template
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Member = tuple[int, Draw]
+"""A draw and its position in the call of `stream`."""
+
+_CONTEXT_WORDS = ("context length", "context size", "context window", "maximum context", "exceed_context", "context_length")
+
+
+@dataclass(eq=False)
+class Server:
+    """What all requests of one model share; `dialect` grows with what the server teaches."""
+
+    transport: Transport
+    model: str
+    api: Api
+    dialect: Dialect
+    template: Template | None
+    streaming: bool
+    ask_logprobs: bool
+
+    @property
+    def path(self) -> str:
+        """The endpoint that generates."""
+        return "/chat/completions" if self.api == "chat" else "/completions"
+
+    async def models(self) -> list[Json]:
+        """What the server says it serves; [] where it has no such list."""
+        try:
+            reply = await self.transport.get("/models")
+        except (Rejected, Unserved):
+            return []
+        data = reply.get("data")
+        return [entry for entry in data if isinstance(entry, dict) and "id" in entry] if isinstance(data, list) else []
+
+    async def unknown(self, words: str) -> ModelError:
+        """The error for a server that answers 404."""
+        names = [str(entry["id"]) for entry in await self.models()]
+        where = f"{self.transport.shown_url}{self.path}"
+        if self.model in names or not names:
+            return ModelError(f"{where} is not there (status 404): {words}; check the address, and that the model {self.model!r} is served")
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        return ModelError(f"{self.transport.shown_url} does not serve {self.model!r} (status 404: {words}); it serves {', '.join(names[:8])}{more}")
+
+
+@dataclass(eq=False)
+class Service:
+    """One call of `stream`: its HTTP requests in flight, and the queue that their chunks go to."""
+
+    server: Server
+    out: asyncio.Queue[Chunk | Exception] = field(default_factory=asyncio.Queue)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def start(self, draws: Sequence[Draw]) -> None:
+        """Send all draws, equal requests together."""
+        groups: dict[str, list[Member]] = {}
+        for position, draw in enumerate(draws):
+            groups.setdefault(draw.request.digest, []).append((position, draw))
+        for members in groups.values():
+            self._spawn(members)
+
+    async def stop(self) -> None:
+        """Abort what is in flight and wait until it has ended."""
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(self.tasks)
+
+    def _spawn(self, members: Sequence[Member]) -> None:
+        size = self.server.dialect.n or len(members)
+        for start in range(0, len(members), size):
+            task = asyncio.create_task(self._guarded(members[start : start + size]))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _guarded(self, members: Sequence[Member]) -> None:
+        try:
+            await self._serve(members)
+        except Exception as error:  # handed to whoever reads the stream, which raises it
+            self.out.put_nowait(error)
+
+    def _fail(self, members: Sequence[Member], kind: str, message: str) -> None:
+        for position, _ in members:
+            self.out.put_nowait(Chunk(position, done=Failure(kind, message)))
+
+    async def _serve(self, members: Sequence[Member]) -> None:
+        server, request = self.server, members[0][1].request
+        wants = request.capture.token_logprobs or request.capture.top_logprobs > 0
+        while True:
+            dialect = server.dialect
+            if dialect.n is not None and len(members) > dialect.n:
+                return self._spawn(members)
+            if wants and dialect.logprobs is False:
+                message = f"{server.transport.shown_url} returns no log probabilities, which this request captures; use the embedded engine"
+                return self._fail(members, "capability", message)
+            asks = wants or (server.ask_logprobs and dialect.logprobs is True)
+            try:
+                return self._deliver(members, await self._ask(members, dialect, asks), wants)
+            except Rejected as refusal:
+                if refusal.status == 404:
+                    raise await server.unknown(refusal.message) from refusal
+                server.dialect = adapted(server.dialect, refusal.message, len(members))
+                if server.dialect == dialect:
+                    return self._fail(members, *_refused(server, refusal))
+            except Unserved as unserved:
+                return self._fail(members, unserved.kind, unserved.message)
+
+    async def _ask(self, members: Sequence[Member], dialect: Dialect, logprobs: bool) -> Streamed:
+        server, draw, n = self.server, members[0][1], len(members)
+        body = body_of(
+            draw.request, n, draw.seed if n == 1 else None, model=server.model, api=server.api, dialect=dialect,
+            template=server.template, stream=server.streaming, logprobs=logprobs,
+        )  # fmt: skip
+        tokens = len(body) / BYTES_PER_TOKEN + n * draw.request.sampling.max_tokens
+        if not server.streaming:
+            return await server.transport.call("POST", server.path, body, _read_reply, tokens=tokens, seed=draw.seed)
+
+        def emit(choice: int, text: str, reasoning: str, count: int) -> None:
+            self.out.put_nowait(Chunk(members[choice][0], text, reasoning, count))
+
+        async def read(response: aiohttp.ClientResponse) -> Streamed:
+            return await read_stream(response, Assembly(n, _echoed(draw.request, dialect, server.api), emit))
+
+        return await server.transport.call("POST", server.path, body, read, tokens=tokens, seed=draw.seed)
+
+    def _deliver(self, members: Sequence[Member], streamed: Streamed, wants_logprobs: bool) -> None:
+        server, request = self.server, members[0][1].request
+        reply, choices = streamed.reply, choices_of(streamed.reply)
+        if server.streaming:  # a cut stream leaves gaps: its choices are known by their index
+            places = [choice["index"] for choice in choices if isinstance(choice, dict)]
+        else:
+            choices = choices[: len(members)]
+            places = list(range(len(choices)))
+        echoed = "" if server.streaming else _echoed(request, server.dialect, server.api)
+        read = [read_choice(choice, request, echoed, wants_logprobs) for choice in choices]
+        good = [done for done in read if isinstance(done, Completion)]
+        self._learn(members, streamed, len(choices), good, Reported.of(reply))
+        estimate = round(sum(len(m.text.encode()) for m in request.messages) / BYTES_PER_TOKEN) + 1
+        of_one = len(choices) > 1 and bool(server.dialect.usage_of_one)
+        with_tokens = iter(with_usage(good, Reported.of(reply), estimate, request.sampling.max_tokens, of_one) if good else [])
+        for place, done in zip(places, read, strict=True):
+            final = next(with_tokens) if isinstance(done, Completion) else done
+            self._finish(members[place][0], final)
+        for place in streamed.interrupted:
+            self._fail([members[place]], "interrupted", f"{server.transport.shown_url} {streamed.trouble}")
+        answered = {*places, *streamed.interrupted}
+        rest = [member for place, member in enumerate(members) if place not in answered]
+        if rest:
+            self._spawn(rest)
+
+    def _finish(self, position: int, done: Completion | Failure) -> None:
+        if isinstance(done, Failure):
+            self.out.put_nowait(Chunk(position, done=done))
+        elif self.server.streaming:
+            self.out.put_nowait(Chunk(position, done=done))
+        else:
+            self.out.put_nowait(Chunk(position, done.text, done.reasoning, done.usage.completion_tokens, done))
+
+    def _learn(self, members: Sequence[Member], streamed: Streamed, found: int, good: Sequence[Completion], reported: Reported) -> None:
+        server, asked = self.server, len(members)
+        if found < asked and streamed.trouble is None:
+            server.dialect = replace(server.dialect, n=min(found, server.dialect.n or found))
+        if found > 1 and server.dialect.usage_of_one is None:
+            covers = covers_one(reported, good, members[0][1].request.sampling.max_tokens)
+            if covers is not None:
+                server.dialect = replace(server.dialect, usage_of_one=covers)
+
+
+def _echoed(request: Request, dialect: Dialect, api: Api) -> str:
+    return request.prefix.text if request.prefix is not None and api == "chat" and dialect.continuation == "echo" else ""
+
+
+def _refused(server: Server, refusal: Rejected) -> tuple[str, str]:
+    low = refusal.message.lower()
+    if any(words in low for words in _CONTEXT_WORDS) or ("context" in low and "exceed" in low):
+        return "context", f"the prompt does not fit the context of {server.model}: {refusal.message}"
+    return "rejected", f"{server.transport.shown_url} refused the request (status {refusal.status}): {refusal.message}"
+
+
+async def _read_reply(response: aiohttp.ClientResponse) -> Streamed:
+    reply = await read_object(response)
+    if not choices_of(reply):
+        raise Broken("no_choices", "sent a reply without choices")
+    return Streamed(reply)
