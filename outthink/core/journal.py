@@ -30,7 +30,6 @@ CREATE TABLE IF NOT EXISTS calls (
     kind TEXT NOT NULL, state TEXT NOT NULL, role TEXT NOT NULL, problem TEXT, model TEXT NOT NULL, parent TEXT,
     charged TEXT NOT NULL, paid TEXT NOT NULL, basis TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS calls_key ON calls (key);
-INSERT OR IGNORE INTO meta VALUES ('schema', '1');
 CREATE TABLE IF NOT EXISTS records (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (kind, name));
 """
@@ -133,7 +132,7 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-        self._db.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
+        self._db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}INSERT OR IGNORE INTO meta VALUES ('schema', '{SCHEMA_VERSION}');COMMIT;")
 
     def _explain(self, error: Exception) -> StoreError:
         where = self.path or "in-memory journal"

@@ -204,7 +204,7 @@ class Transport:
                     await asyncio.sleep(wait)
                     continue
                 self._fatal(status, words)
-                if status < 500 and status not in (408, 409, 425):
+                if status == 501 or (status < 500 and status not in (408, 409, 425)):
                     raise Rejected(status, words)
                 trouble = Broken(f"http_{status}", f"answered with status {status}: {words}")
             except Broken as broken:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import threading
 import urllib.error
 import urllib.request
@@ -41,6 +42,8 @@ class Engine:
     """
 
     def __init__(self, path: Path, *, context: int, slots: int, threads: int) -> None:
+        # its threads spin while they wait, which on a busy machine costs ten times the work; the variable is read when the library loads
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         xllamacpp = need("xllamacpp", extra="local")
         try:
             with path.open("rb") as file:
@@ -59,6 +62,8 @@ class Engine:
         parameters.fit_params = False
         parameters.cache_ram_mib = 0  # idle prompts kept in memory slow the hand-over of slots
         parameters.ui = False
+        self._key = secrets.token_urlsafe()  # its address is open to every user of this machine
+        parameters.api_keys = [self._key]
         try:
             self._server: Any = xllamacpp.Server(parameters)
         except RuntimeError as error:
@@ -73,7 +78,9 @@ class Engine:
             Refused: the engine's own message.
         """
         request = urllib.request.Request(
-            self._server.listening_address + path, None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"}
+            self._server.listening_address + path,
+            None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"},
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as reply:

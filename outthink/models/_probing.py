@@ -88,10 +88,9 @@ def _context(entry: Json) -> int | None:
 async def _template(server: Server) -> str | None:
     # llama.cpp's server shows it beside /v1, not below
     parts = urlsplit(server.transport.base_url)
+    address = urlunsplit((parts.scheme, parts.netloc, parts.path.removesuffix("/v1") + "/props", "", ""))
     try:
-        shown = (await server.transport.get(urlunsplit((parts.scheme, parts.netloc, parts.path.removesuffix("/v1") + "/props", "", "")))).get(
-            "chat_template"
-        )
+        shown = (await server.transport.get(address)).get("chat_template")
     except (Rejected, Unserved):
         return None
     return shown if isinstance(shown, str) else None
@@ -100,7 +99,7 @@ async def _template(server: Server) -> str | None:
 async def _several(prober: _Prober, found: Probe) -> Probe:
     n, logprobs = _MANY, True
     while True:
-        settings: Json = {"n": n, "temperature": 1.0} | ({"logprobs": True, "top_logprobs": 1} if logprobs else {})
+        settings: Json = {"n": n, "temperature": 1.0, **({"logprobs": True, "top_logprobs": 1} if logprobs else {})}
         reply = await prober.chat([_ASK], _TOKENS, settings)
         if reply is not None:
             break

@@ -44,8 +44,13 @@ def choices_of(reply: Json) -> list[object]:
     choices = reply.get("choices")
     if not isinstance(choices, list):
         return []
-    order = [c.get("index") if isinstance(c, dict) and isinstance(c.get("index"), int) else i for i, c in enumerate(choices)]
-    return [choice for _, choice in sorted(zip(order, choices, strict=True), key=lambda pair: pair[0])]
+
+    def place(numbered: tuple[int, object]) -> int:
+        position, choice = numbered
+        index = choice.get("index") if isinstance(choice, dict) else None
+        return index if isinstance(index, int) else position
+
+    return [choice for _, choice in sorted(enumerate(choices), key=place)]
 
 
 def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: bool) -> Completion | Failure:
@@ -173,7 +178,9 @@ def with_usage(completions: Sequence[Completion], reported: Reported, prompt_est
     elif reported.completion is None or of_one:
         first = reported.completion or 0
         rate = first / sizes[0] if first and sizes[0] else 1 / BYTES_PER_TOKEN
-        guesses = [max_tokens if c.finish == "length" else min(max_tokens, max(1, round(size * rate))) for c, size in zip(completions, sizes, strict=True)]
+        guesses = [
+            max_tokens if c.finish == "length" else min(max_tokens, max(1, round(size * rate))) for c, size in zip(completions, sizes, strict=True)
+        ]
         tokens, basis = [first or guesses[0], *guesses[1:]], "estimated"
     else:
         tokens, basis = share(reported.completion, counts if counted else sizes), "counted" if counted else "estimated"

@@ -25,12 +25,13 @@ async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprob
     choices = reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     logprobs = choice.get("logprobs")
-    places = [logprobs.get(name) for name in ("tokens", "token_logprobs", "text_offset")] if isinstance(logprobs, dict) else []
-    if not str(choice.get("text", "")).startswith(whole) or len(places) != 3 or not all(isinstance(place, list) for place in places):
+    columns = [logprobs.get(name) for name in ("tokens", "token_logprobs", "text_offset")] if isinstance(logprobs, dict) else []
+    tokens, values, offsets = (column if isinstance(column, list) else [] for column in columns or [None] * 3)
+    if not str(choice.get("text", "")).startswith(whole) or not tokens:
         raise CapabilityError(_lacks(server, "prompt log probabilities", "it did not echo the prompt with them"))
-    tokens, values, offsets = places
     if not len(tokens) == len(values) == len(offsets):
-        raise ModelError(f"{server.transport.shown_url} returned {len(tokens)} tokens with {len(values)} log probabilities and {len(offsets)} offsets")
+        counts = f"{len(tokens)} tokens with {len(values)} log probabilities and {len(offsets)} offsets"
+        raise ModelError(f"{server.transport.shown_url} returned {counts}; it must return as many of each")
     kept, before = [], 0
     for token, value, offset in zip(tokens, values, offsets, strict=True):
         if offset + len(token) <= len(prompt):
@@ -64,8 +65,6 @@ async def _asked(server: Server, path: str, body: dict[str, object], what: str) 
     except Rejected as refusal:
         raise CapabilityError(_lacks(server, what, f"status {refusal.status}: {refusal.message}")) from refusal
     except Unserved as unserved:
-        if unserved.kind == "http_501":
-            raise CapabilityError(_lacks(server, what, unserved.message)) from unserved
         raise ModelError(unserved.message) from unserved
 
 

@@ -170,9 +170,7 @@ class Service:
             self._spawn(rest)
 
     def _finish(self, position: int, done: Completion | Failure) -> None:
-        if isinstance(done, Failure):
-            self.out.put_nowait(Chunk(position, done=done))
-        elif self.server.streaming:
+        if isinstance(done, Failure) or self.server.streaming:
             self.out.put_nowait(Chunk(position, done=done))
         else:
             self.out.put_nowait(Chunk(position, done.text, done.reasoning, done.usage.completion_tokens, done))

@@ -71,7 +71,8 @@ class Assembly:
         if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
             part.logprobs = [*(part.logprobs or ()), *logprobs["content"]]
             tokens = len(logprobs["content"])
-        for position, call in enumerate(piece.get("tool_calls") or ()):
+        calls = piece.get("tool_calls")
+        for position, call in enumerate(calls if isinstance(calls, list) else ()):
             self._add_call(part, position, call)
         finish = choice.get("finish_reason")
         if isinstance(finish, str):

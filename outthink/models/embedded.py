@@ -209,13 +209,16 @@ class _Writer:
         if usage is None:
             raise ModelError("llama.cpp ended a sample without its usage; this version of xllamacpp is not supported")
         self.ended = True
+        text = "".join(self._text)
         finish: Finish = "length" if reason == "length" else "stop"
         counted = Usage(
             usage["prompt_tokens"], usage["completion_tokens"], (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0), "reported"
         )
+        # the engine reports one entry a character: of a character that takes several tokens all but the last are lost
+        lost = not text.isascii() and len(self._ids) < counted.completion_tokens - 1
         completion = Completion(
-            "".join(self._text), finish, counted, token_ids=tuple(self._ids), logprob=sum(self._logprobs),
-            token_logprobs=tuple(self._logprobs) if self._capture.token_logprobs else None,
+            text, finish, counted, token_ids=None if lost else tuple(self._ids), logprob=None if lost else sum(self._logprobs),
+            token_logprobs=tuple(self._logprobs) if self._capture.token_logprobs and not lost else None,
             top_logprobs=tuple(self._top) if self._capture.top_logprobs else None,
         )  # fmt: skip
         return Chunk(self.position, text=choice["text"], tokens=len(places), done=completion)

@@ -9,7 +9,6 @@ set; closing the stream aborts what is in flight, which makes servers stop gener
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncGenerator, Sequence
 
@@ -17,7 +16,7 @@ from outthink.core.completion import Chunk, TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError, nearest
 from outthink.core.request import Draw, Image, Prefix, Request
 from outthink.core.spend import Price
-from outthink.models._http import Rejected, Transport, Unserved, clean_url
+from outthink.models._http import Transport, clean_url
 from outthink.models._limits import Limits, Retry
 from outthink.models._payload import Api, Continuation, Dialect, prompt_bound
 from outthink.models._score import embeddings, scored

@@ -65,14 +65,14 @@ class Probe:
         def word(value: bool | None, yes: str = "yes", no: str = "no") -> str:
             return "unknown" if value is None else yes if value else no
 
-        several = word(self.n_honoured, "16 choices in one request" if self.n_limit is None else f"at most {self.n_limit} in one request", "one choice only")
+        many = "16 choices in one request" if self.n_limit is None else f"at most {self.n_limit} in one request"
         ways = {"echo": "continues the last assistant message and repeats it", "plain": "continues the last assistant message",
                 "flag": "with continue_final_message", None: "no"}  # fmt: skip
         return [
             ("server", f"{self.url} ({self.engine})"),
             ("model", self.model),
             ("models listed", ", ".join(self.models) or "none"),
-            ("n", several),
+            ("n", word(self.n_honoured, many, "one choice only")),
             ("usage for n > 1", word(self.usage_of_one, "counts the first choice alone", "counts all choices")),
             ("continues a prefix", ways[self.continuation]),
             ("log probabilities", word(self.logprobs)),

@@ -147,7 +147,7 @@ class LatentAnswers:
         distribution = self.answers.get(draw.problem or "")
         if distribution is None:
             return Reply((), Failure("unknown problem", f"{self.name} knows no problem {draw.problem!r}"))
-        rng = random.Random(draw.seed)
+        rng = random.Random(f"{draw.seed}/{draw.problem}")
         if draw.request.sampling.temperature == 0:
             answer = max(distribution, key=lambda each: distribution[each])
         else:

@@ -114,7 +114,7 @@ class StepChain(_Chain):
         right = self.truth.get(draw.problem or "")
         if right is None:
             return Reply((), Failure("unknown problem", f"{self.name} knows no problem {draw.problem!r}"))
-        rng = random.Random(draw.seed)
+        rng = random.Random(f"{draw.seed}/{draw.problem}")
         before = draw.request.prefix.text if draw.request.prefix else ""
         done = _STEP.findall(before)
         good, error = step_states(before)[-1:] != [False], rng.randint(1, self.distractors)
@@ -193,7 +193,7 @@ class ReviseChain(_Chain):
         right = self.truth.get(draw.problem or "")
         if right is None:
             return Reply((), Failure("unknown problem", f"{self.name} knows no problem {draw.problem!r}"))
-        rng = random.Random(draw.seed)
+        rng = random.Random(f"{draw.seed}/{draw.problem}")
         asked = draw.request.prompt_version.split("/")[0]
         shown = [found for message in draw.request.messages for found in _ANSWER.findall(message.text)]
         if asked in ("verify", "revise") and not shown:

@@ -72,6 +72,7 @@ class Fixture:
             partial.replace(self.path)
         except OSError as error:
             raise DataError(
-                f"the fixture {self.name} cannot be kept in {folder()}: {error.strerror or error}; make room there or set OUTTHINK_CACHE to another folder"
+                f"the fixture {self.name} cannot be kept in {folder()}: {error.strerror or error}; "
+                "make room there or set OUTTHINK_CACHE to another folder"
             ) from error
         return self.path

@@ -92,8 +92,8 @@ class Measured:
         if not tolerance >= 0:
             raise ValueError(f"{claim!r}: the tolerance must be 0 or more, got {tolerance}")
         return cls(
-            claim=claim, rule="within", low=target - tolerance, high=target + tolerance, value=value, interval=interval, data=data, seed=seed, size=size,
-            not_covered=not_covered, expected=expected or f"{target:.4g} ± {tolerance:.2g}",
+            claim=claim, rule="within", low=target - tolerance, high=target + tolerance, value=value, interval=interval, data=data, seed=seed,
+            size=size, not_covered=not_covered, expected=expected or f"{target:.4g} ± {tolerance:.2g}",
         )  # fmt: skip
 
     @classmethod
@@ -193,7 +193,8 @@ class Skipped:
 
     def to_json(self) -> dict[str, object]:
         """Plain data with the keys of `Measured`; verdict and value are null."""
-        return _unmeasured(self.paper, self.claim, self.kind, 0.0) | {"status": "skipped", "name": self.name, "reason": self.reason, "remedy": self.remedy}
+        said = {"status": "skipped", "name": self.name, "reason": self.reason, "remedy": self.remedy}
+        return _unmeasured(self.paper, self.claim, self.kind, 0.0) | said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +220,8 @@ class Broken:
 
     def to_json(self) -> dict[str, object]:
         """Plain data with the keys of `Measured`; verdict and value are null."""
-        return _unmeasured(self.paper, self.claim, self.kind, self.seconds) | {"status": "error", "name": self.name, "error": self.error, "log": self.log}
+        said = {"status": "error", "name": self.name, "error": self.error, "log": self.log}
+        return _unmeasured(self.paper, self.claim, self.kind, self.seconds) | said
 
 
 Result = Measured | Skipped | Broken

@@ -54,7 +54,7 @@ class Choice:
         extraction.pattern(self.extract)
 
     def parse(self, text: str) -> Answer | None:
-        """The letter in upper case; None if there is none, or if the text names a letter that is no option."""
+        """The letter in upper case; None if there is none, or if what follows "answer is" is a letter that is no option."""
         letter = self._find(text)
         return Answer(letter, raw=letter) if letter else None
 
@@ -72,9 +72,9 @@ class Choice:
 
     def _label(self, text: str) -> str | None:
         for expression in _labels():
-            last = extraction.last_match(expression, text)
-            if last:
-                return self._option(last.group(1))
+            labels = [letter for letter in map(self._option, expression.findall(text)) if letter]
+            if labels:
+                return labels[-1]
         return None
 
     def _letter(self, text: str) -> str | None:

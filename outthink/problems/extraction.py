@@ -10,6 +10,8 @@ from functools import lru_cache
 from outthink.core.errors import UsageError
 
 _BOX = re.compile(r"\\f?boxed\s{0,3}\{|\\[{}\\]|[{}]")
+_CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
+_DOLLARS = re.compile(r"(?<!\\)\$\$?|\\[()\[\]]")
 _BARE_BOX = re.compile(r"\\f?boxed\s{0,3}([^\s{}\\$]+)")
 _MARK = re.compile(
     r"""(?<!\#)\#{4}(?=[^\S\n]{0,3}[-+−$€£¥.\d\\(*])                     # GSM8K's own mark; "#### Step 4" is a heading
@@ -77,6 +79,20 @@ def marked(text: str) -> tuple[int, str] | None:
     """What follows the last `####`, `answer is`, `answer:` or `A:` at the start of a line: where it starts, and the rest of the text."""
     last = last_match(_MARK, text)
     return (last.end(), text[last.end() :]) if last else None
+
+
+def formulas(text: str) -> list[str]:
+    r"""What stands between `$...$`, `$$...$$`, `\(...\)` or `\[...\]`, in order; an opening that is opened anew or never closed does not count."""
+    found, opened, start = [], "", 0
+    for match in _DOLLARS.finditer(text):
+        sign = match.group()
+        if opened and sign == _CLOSING[opened]:
+            if text[start : match.start()].strip():
+                found.append(text[start : match.start()])
+            opened = ""
+        elif sign in _CLOSING:
+            opened, start = sign, match.end()
+    return found
 
 
 def last_line(text: str) -> str:

@@ -17,7 +17,6 @@ from outthink.problems import extraction
 from outthink.problems.math_process import LONGEST, shared
 from outthink.problems.numbers import canonical, last_number, number, plain
 
-_FORMULA = re.compile(r"\$\$([^$]{1,4000})\$\$|\$([^$\n]{1,4000})\$|\\\[((?:[^\\]|\\(?!\])){1,4000})\\\]|\\\(((?:[^\\]|\\(?!\))){1,4000})\\\)")
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr)(?![a-zA-Z])|\\[!,;: ]|\$|~|\s+")
 _SMALL_FRACTION = re.compile(r"\\[dtc]frac")
 
@@ -57,7 +56,7 @@ class Math:
             return extraction.custom(self.extract, text)
         box, mark = extraction.boxed(text), extraction.marked(text)
         rest = extraction.first_line(mark[1]) if mark and (not box or mark[0] > box[0]) else ""
-        formulas = [next(filter(None, groups), "") for groups in _FORMULA.findall(rest or ("" if box else text))]
+        formulas = extraction.formulas(rest or ("" if box else text))
         if formulas:
             return formulas[0] if rest else formulas[-1]
         if box and not any(map(str.isdigit, rest)):  # "\boxed{44} ... so our answer is correct."

@@ -1,0 +1,111 @@
+"""The doing of a run: problems at once, the cells of a problem in sequence, so that a later cell finds what an earlier one sampled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import anyio
+
+from outthink.core.attempt import attempt
+from outthink.core.journal import Journal
+from outthink.core.problem import Problem
+from outthink.core.protocols import Model, Sandbox
+from outthink.core.session import Session
+from outthink.core.shared import Event
+from outthink.evaluate.grading import Grader, grade_pool, verdict_of
+from outthink.evaluate.plan import Cell, Plan
+from outthink.evaluate.record import Record
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Args:
+        done, total: records.
+        record: the one that was just made; None at the start, when `done` counts what an earlier run left.
+        completion_tokens: paid for since the start of this process.
+    """
+
+    done: int
+    total: int
+    record: Record | None
+    completion_tokens: int
+
+
+class Work:
+    """What one call of `run` does: the cells that have no record yet."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        roles: Mapping[str, Model],
+        journal: Journal,
+        progress: Callable[[Progress], None] | None,
+        listen: Callable[[Event], None] | None,
+        sandbox: Sandbox | None,
+        grader: Grader | None,
+    ) -> None:
+        self.plan = plan
+        self.roles = roles
+        self.journal = journal
+        self.progress = progress
+        self.listen = listen
+        self.sandbox = sandbox
+        self.grader = grader
+        self.known = {name for name, _ in journal.records("solution")}
+        self.done = len(self.known)
+        self.tokens = 0
+
+    async def do(self, concurrency: int) -> None:
+        """Work on up to `concurrency` problems at once. The first error ends all and is raised."""
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be 1 or more, got {concurrency}")
+        keys = self.plan.problems.keys
+        self.journal.record("question", {p.id: {"question": p.question, "key": keys.get(p.id)} for p in self.plan.problems.problems})
+        self._show(None)
+        raised: list[Exception] = []
+        # the widest cell first: its samples go out in one batch, and the narrower ones are prefixes of it
+        cells = sorted(self.plan.cells(), key=lambda cell: -(cell.samples or 0))
+        waiting = iter(self.plan.problems.problems)
+
+        async def worker() -> None:
+            try:
+                for problem in waiting:
+                    await self._problem(problem, cells)
+            except Exception as error:
+                raised.append(error)
+                group.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as group:
+            for _ in range(min(concurrency, len(self.plan.problems.problems))):
+                group.start_soon(worker)
+        if raised:
+            raise raised[0]
+
+    async def _problem(self, problem: Problem, cells: list[Cell]) -> None:
+        left = [cell for cell in cells if cell.name(problem.id) not in self.known]
+        for cell in left:
+            await self._cell(problem, cell)
+        await grade_pool(self.journal, problem, self.plan.problems.keys.get(problem.id), self.plan.sampling)
+
+    async def _cell(self, problem: Problem, cell: Cell) -> None:
+        started, clock = time.time(), anyio.current_time()
+        session = Session.open(
+            self.roles, journal=self.journal, budget=cell.budget, sampling=self.plan.sampling, seed=cell.seed, place=(problem.id,),
+            sandbox=self.sandbox, listen=self.listen,
+        )  # fmt: skip
+        solution = await attempt(cell.strategy, problem, session)
+        seconds = anyio.current_time() - clock
+        verdict, graded_by = await verdict_of(problem, solution, self.plan.problems.keys.get(problem.id), self.grader)
+        record = Record.of(problem.id, cell, solution, verdict, graded_by, started, seconds)
+        self.journal.record("solution", {cell.name(problem.id): record.to_json()})
+        self.done += 1
+        self.tokens += record.paid.completion_tokens
+        self._show(record)
+
+    def _show(self, record: Record | None) -> None:
+        if self.progress:
+            self.progress(Progress(self.done, self.plan.size, record, self.tokens))
