@@ -110,19 +110,22 @@ class Session:
 
     def at(self, *place: str | int) -> Session:
         """The session at a place below this one: own seeds, own journal keys."""
-        return Session(self.shared, (*self.place, *place), self.role_name, self.meter, self.hold if self.judging else Hold(), self.judging)
+        below = (*self.place, *place)
+        hold = self.hold if self.judging else self.shared.hold(below, self.meter)
+        return Session(self.shared, below, self.role_name, self.meter, hold, self.judging)
 
     def role(self, name: str) -> Session:
         """The session of another role: its model, ledger and price. The role `judge` may use what this session set aside for judging."""
         judging = self.judging or name == "judge"
-        return Session(self.shared, (*self.place, name), name, self.meter, self.hold if judging else Hold(), judging)
+        below = (*self.place, name)
+        return Session(self.shared, below, name, self.meter, self.hold if judging else self.shared.hold(below, self.meter), judging)
 
     def limit(self, budget: Budget) -> Session:
         """A session under a further budget; what it reserves is reserved above too. `seconds` is only possible at the root."""
         if budget.seconds is not None:
             raise ValueError("limit: seconds can only be capped for the whole solve; cap tokens, calls or dollars here")
-        hold = self.hold if self.judging else Hold()
-        return Session(self.shared, self.place, self.role_name, Meter(budget, self.meter), hold, self.judging)
+        meter = Meter(budget, self.meter)
+        return Session(self.shared, self.place, self.role_name, meter, self.hold if self.judging else self.shared.hold(self.place, meter), self.judging)
 
     def seed(self, *place: str | int) -> int:
         """A 31-bit seed that depends on the run's seed and the place only."""

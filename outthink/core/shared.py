@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from outthink.core.journal import Journal
-from outthink.core.meter import Turnstile
+from outthink.core.meter import Hold, Meter, Place, Turnstile
 from outthink.core.protocols import Model, Sandbox
 from outthink.core.request import Sampling
 from outthink.core.solution import Candidate, Ledger
@@ -49,6 +49,7 @@ class Shared:
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     counters: dict[tuple[str, str], int] = field(default_factory=dict)
+    holds: dict[tuple[Place, Meter], Hold] = field(default_factory=dict)
     offered: tuple[float, Candidate] | None = None
     stopped: str = "done"
     saw_key: bool = False
@@ -66,6 +67,10 @@ class Shared:
         """Show an event to whoever listens."""
         if self.listen:
             self.listen(event)
+
+    def hold(self, place: Place, meter: Meter) -> Hold:
+        """What is set aside for judging at a place under a budget; sessions of the same place and budget share it."""
+        return self.holds.setdefault((place, meter), Hold())
 
     def draws(self, place: str, digest: str, n: int) -> range:
         """The next n indices of this request at this place."""

@@ -5,17 +5,42 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from outthink.core.errors import UsageError
 from outthink.core.keys import digest
+from outthink.core.problem import Problem
 from outthink.core.protocols import Model, Strategy
 from outthink.core.request import Sampling
 from outthink.core.spec import describe
 from outthink.core.spend import Budget
 from outthink.evaluate.redact import redact
-from outthink.problems.sets import ProblemSet
+
+
+class KeyedProblems(Protocol):
+    """Problems with what only `evaluate` may see: a problem set of `outthink.problems`, or anything of this shape."""
+
+    @property
+    def name(self) -> str:
+        """What the set is called."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The problems, without keys."""
+        ...
+
+    @property
+    def keys(self) -> Mapping[str, str]:
+        """Problem id -> right answer."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells two versions of the set apart."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +96,7 @@ class Plan:
     """
 
     strategies: tuple[Strategy, ...]
-    problems: ProblemSet
+    problems: KeyedProblems
     budgets: tuple[Budget | int | None, ...] = (None,)
     seeds: tuple[int, ...] = (0,)
     sampling: Sampling = Sampling()

@@ -68,11 +68,11 @@ def clean_url(url: str) -> str:
     Raises:
         ModelError: it is not an http(s) address.
     """
-    text = url.strip().rstrip("/")
+    text = url.strip()
     parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ModelError(f"{redact(url, None)!r} is not an address of a server; write http://host:port/v1")
-    path = parts.path.removesuffix("/chat/completions").removesuffix("/completions") or "/v1"
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions") or "/v1"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 

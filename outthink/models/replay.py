@@ -44,26 +44,27 @@ class ReplayModel:
 
     Args:
         pool: what was recorded; read once, here.
-        model: `name@engine` of what to replay; needed where the pool holds samples of several models.
+        model: `name@engine` of what to replay; needed where the pool holds answers (role `policy`) of several models, or for a judge's.
         price: what the recorded model's tokens cost.
         shares_prompt: whether the recorded model billed one prompt for the samples of one request.
 
     Raises:
-        DataError: the pool has no sample, none of this model, or several models' and `model` does not say which.
+        DataError: the pool has no sample, none of this model, or several models' answers and `model` does not say which.
     """
 
     recorded = True
 
     def __init__(self, pool: Pool, *, model: str | None = None, price: Price = Price(), shares_prompt: bool = False) -> None:
         calls = [call for call in pool.journal.calls("sample") if call.state != "cut" and call.problem is not None]
-        models = sorted({call.model for call in calls if call.state == "done"})
+        models = sorted({call.model for call in calls if call.role == "policy"})
         where = pool.journal.path or "this pool"
         if model is None and len(models) != 1:
             several = f"holds samples of {', '.join(models)}; say which with model=..."
             raise DataError(f"{where}: {several if models else 'holds no sample; record some with `outthink run`'}")
         chosen = model or models[0]
-        if chosen not in models:
-            raise DataError(f"{where}: has no sample of {chosen!r}, only of {', '.join(models) or 'no model'}")
+        everyone = sorted({call.model for call in calls})
+        if chosen not in everyone:
+            raise DataError(f"{where}: has no sample of {chosen!r}, only of {', '.join(everyone) or 'no model'}")
         self.name, _, self.engine = chosen.rpartition("@")
         self.price = price
         self.shares_prompt = shares_prompt

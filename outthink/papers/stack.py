@@ -34,7 +34,7 @@ def truths(problems: Sequence[Problem]) -> dict[str, str]:
 
 def solve_each(strategy: Strategy, model: Model, problems: Sequence[Problem], *, seed: int, journal: Journal | None = None) -> list[Solution]:
     """One attempt at each problem, in order, through `Session` and `attempt`."""
-    record = journal or Journal()
+    record = Journal() if journal is None else journal  # an empty journal is falsy
 
     async def work() -> list[Solution]:
         return [

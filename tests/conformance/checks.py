@@ -1,6 +1,6 @@
 """The rules that every strategy keeps, as functions: give one a strategy, and it raises an AssertionError if a rule is broken.
 
-    from checks import World, check_budget
+    from conformance.checks import World, check_budget
     check_budget(MyStrategy(n=6), World(seed=1, failure_rate=0.2), Budget(calls=3))
 
 They run on the simulated model, whose own counts are compared with what the session says.
@@ -228,7 +228,7 @@ def check_replay(strategy: Strategy, world: World, budget: Budget) -> None:
     if not any(model.served.done for model in live.models.values()):
         return
     pool = Pool(live.journal)
-    recorded = {sample.model for sample in pool.samples(role=None)}
+    recorded = {call.model for call in live.journal.calls("sample")}
     replays = {
         role: ReplayModel(pool, model=f"{model.name}@{model.engine}", price=PRICE, shares_prompt=world.shares_prompt)
         for role, model in live.models.items()

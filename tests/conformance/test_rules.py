@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from checks import (
+from conformance.checks import (
     World,
     check_answers,
     check_budget,
@@ -16,7 +16,7 @@ from checks import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from subjects import own, registered
+from conformance.subjects import own, registered
 
 from outthink.core.protocols import Strategy
 from outthink.core.spend import Budget

@@ -1,0 +1,65 @@
+"""The live display of a run: results done, accuracy of each strategy so far, tokens a second."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from outthink.core.shared import Event
+from outthink.evaluate.work import Progress as Step
+
+
+class Display:
+    """Shows a run while it goes on; give `step` and `event` to `evaluate.run`."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns)
+        self.task: TaskID = self.bar.add_task("solving", total=None)
+        self.tokens = 0
+        self.samples = 0
+        self.cached = 0
+        self.started = time.monotonic()
+        self.right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+
+    def step(self, step: Step) -> None:
+        """A record was made."""
+        self.bar.update(self.task, completed=step.done, total=step.total)
+        if step.record is not None:
+            counts = self.right[step.record.spec]
+            counts[0] += step.record.right
+            counts[1] += 1
+
+    def event(self, event: Event) -> None:
+        """Something arrived."""
+        if event.kind == "text":
+            self.tokens += event.tokens
+        elif event.kind == "done":
+            self.samples += 1
+        elif event.kind == "cached":
+            self.cached += 1
+
+    def __rich__(self) -> Group:
+        rate = self.tokens / max(1e-9, time.monotonic() - self.started)
+        line = f"{self.samples} samples drawn, {self.cached} taken from the record, {self.tokens} tokens, {rate:.0f} tokens/s"
+        scores = [f"{spec} {right}/{count}" for spec, (right, count) in self.right.items()]
+        shown = "   ".join(scores[:6]) + (f"   and {len(scores) - 6} more" if len(scores) > 6 else "")
+        return Group(self.bar, Text(line, style="dim"), Text(shown, style="dim"))
+
+
+@contextmanager
+def display(quiet: bool) -> Iterator[tuple[Callable[[Step], None] | None, Callable[[Event], None] | None]]:
+    """A live display on standard error, or none: (for records, for events)."""
+    if quiet:
+        yield None, None
+        return
+    shown = Display()
+    with Live(shown, console=Console(stderr=True), refresh_per_second=8, transient=True):
+        yield shown.step, shown.event

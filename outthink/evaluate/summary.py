@@ -1,0 +1,170 @@
+"""Tables of a run: a row for every strategy and budget, and the answers that were wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from outthink import stats
+from outthink.core.spend import Spend
+from outthink.evaluate.record import VERDICTS, Record
+from outthink.evaluate.run import Run
+
+DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy under one budget. Amounts are means over problems and seeds of what the method is charged, replayed or not.
+
+    Args:
+        spec, family, samples, budget: as in its records.
+        problems, seeds: how many; every (problem, seed) has one record.
+        accuracy, low, high: share of right answers and its bootstrap interval over problems (None for one problem).
+        gain, gain_low, gain_high: accuracy minus that of the reference on the same problems, with a paired bootstrap interval; None for the
+            reference itself.
+        completion_tokens, prompt_tokens, calls, dollars, flops: per problem, all roles.
+        paid_completion_tokens: per problem, what was served for this row; the rest had been recorded for another one.
+        seconds: mean wall time of one problem. tokens_per_second: paid tokens over the wall time in which this row was at work; None if nothing
+            was served.
+        correct, wrong, abstained, unparsed: verdicts, in records.
+        cut: records that ended early (`budget` or `seconds`). missing: reason -> samples and judgements that did not come back.
+        candidates: mean number of samples it chose among. oracle: it saw the key.
+    """
+
+    spec: str
+    family: str
+    samples: int | None
+    budget: str
+    problems: int
+    seeds: int
+    accuracy: float
+    low: float | None
+    high: float | None
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    completion_tokens: float
+    prompt_tokens: float
+    calls: float
+    dollars: float
+    flops: float
+    paid_completion_tokens: float
+    seconds: float
+    tokens_per_second: float | None
+    correct: int
+    wrong: int
+    abstained: int
+    unparsed: int
+    cut: int
+    missing: dict[str, int]
+    candidates: float
+    oracle: bool
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return f"{self.spec} under {self.budget}" if self.budget else self.spec
+
+
+def groups(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """The records of each (spec, budget): strategies in order of first appearance, each by rising number of samples."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        found.setdefault((record.spec, record.budget), []).append(record)
+    families = list(dict.fromkeys(record.family for record in records))
+    families.sort(key=lambda family: family != "greedy")
+    return dict(sorted(found.items(), key=lambda item: (families.index(item[1][0].family), item[1][0].budget, item[1][0].samples or 0)))
+
+
+def outcomes(records: Sequence[Record]) -> dict[str, list[float]]:
+    """Problem -> 1.0 or 0.0 for each seed."""
+    found: dict[str, list[float]] = {}
+    for record in sorted(records, key=lambda r: r.seed):
+        found.setdefault(record.problem, []).append(float(record.right))
+    return found
+
+
+def paired(first: Sequence[Record], second: Sequence[Record]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean correctness over seeds of the problems that both have: two arrays of shape (problems,)."""
+    one, two = outcomes(first), outcomes(second)
+    shared = [problem for problem in one if problem in two]
+    return np.array([np.mean(one[p]) for p in shared]), np.array([np.mean(two[p]) for p in shared])
+
+
+def summarise(run: Run, *, seed: int = 0, level: float = 0.95) -> list[Row]:
+    """A row for every strategy and budget of a run.
+
+    The reference of gains is `greedy` where the run has it, else the first row.
+
+    Args:
+        run: complete or not.
+        seed: of the bootstrap.
+        level: of the intervals.
+    """
+    grouped = groups(run.records)
+    reference = next(iter(grouped.values()), [])
+    return [_row(records, reference, seed, level) for records in grouped.values()]
+
+
+def _row(records: list[Record], reference: list[Record], seed: int, level: float) -> Row:
+    head, many = records[0], len(records)
+    means = [float(np.mean(values)) for values in outcomes(records).values()]
+    interval = stats.bootstrap_mean(means, seed=seed, draws=DRAWS, level=level) if len(means) > 1 else None
+    gain = None
+    if records is not reference:
+        ours, theirs = paired(records, reference)
+        gain = stats.paired_bootstrap(ours, theirs, seed=seed, draws=DRAWS, level=level) if len(ours) > 1 else None
+    charged = sum((record.charged for record in records), Spend())
+    paid = sum(record.paid.completion_tokens for record in records)
+    busy = _busy(records)
+    verdicts = Counter(record.verdict for record in records)
+    missing = sum((Counter(record.missing) for record in records), Counter[str]())
+    return Row(
+        head.spec, head.family, head.samples, head.budget, len(means), len({record.seed for record in records}),
+        float(np.mean(means)), interval and interval.low, interval and interval.high,
+        gain and gain.estimate, gain and gain.low, gain and gain.high,
+        charged.completion_tokens / many, charged.prompt_tokens / many, charged.calls / many, charged.dollars / many, charged.flops / many,
+        paid / many, sum(record.seconds for record in records) / many, paid / busy if paid and busy > 0 else None,
+        *(verdicts[verdict] for verdict in VERDICTS), sum(record.stopped != "done" for record in records), dict(missing),
+        sum(record.candidates for record in records) / many, any(record.saw_key for record in records),
+    )  # fmt: skip
+
+
+def _busy(records: Sequence[Record]) -> float:
+    # the length of the union of the records' intervals: problems run at once
+    total, end = 0.0, float("-inf")
+    for start, stop in sorted((record.started, record.started + record.seconds) for record in records):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A record that is not correct, with its question and the right answer."""
+
+    record: Record
+    question: str
+    expected: str
+
+
+def wrong(run: Run, *, spec: str | None = None, limit: int | None = None) -> list[Mistake]:
+    """What was not answered correctly, of all strategies or of those with this spec (or family).
+
+    Args:
+        run: the run.
+        spec: a strategy's spec, or its family.
+        limit: at most that many.
+    """
+    questions = run.questions()
+    found = []
+    for record in run.records:
+        if not record.right and spec in (None, record.spec, record.family):
+            question, expected = questions.get(record.problem, ("", None))
+            found.append(Mistake(record, question, expected or ""))
+    return found[:limit]
