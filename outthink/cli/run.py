@@ -13,10 +13,15 @@ import typer
 from outthink.cli.options import JudgeModel, MaxTokens, Price, Quiet, Temperature, Threads, TopP
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from outthink.core.protocols import Model
     from outthink.core.spend import Budget
     from outthink.core.spend import Price as ModelPrice
+    from outthink.core.shared import Event
     from outthink.evaluate.plan import Plan
+    from outthink.evaluate.run import Run
+    from outthink.evaluate.work import Progress
 
 RUNS = Path("outthink-runs")
 
@@ -78,11 +83,13 @@ def run(
         command_line(),
     )
     folder = RUNS / (name or default_name(plan))
-    with display(quiet or dry_run) as (step, event):
-        work = partial(_do, plan, folder, read_price(price), threads, concurrency, step, event, dry_run)
-        done = interruptible(work, folder)  # type: ignore[arg-type]  # a dry run returns no run
-    if done is None:
+    if dry_run:
+        import anyio
+
+        anyio.run(_forecast, plan, folder, read_price(price), threads)
         return
+    with display(quiet) as (step, event):
+        done = interruptible(partial(run_plan, plan, folder, read_price(price), threads, concurrency, step, event), folder)
     with done:
         from outthink.evaluate.report import terminal
 
@@ -90,15 +97,32 @@ def run(
     typer.echo(f"\nrecorded in {folder}; next: outthink report {folder} --html report.html, or outthink show {folder} --wrong")
 
 
-async def _do(plan, folder, price, threads, concurrency, step, event, dry_run):  # type: ignore[no-untyped-def]  # typed by its only caller
-    from outthink.evaluate.dry_run import dry_run as predict
+async def run_plan(
+    plan: Plan, folder: Path, price: ModelPrice | None, threads: int | None, concurrency: int,
+    step: Callable[[Progress], None] | None, event: Callable[[Event], None] | None,
+) -> Run:  # fmt: skip
+    """Open the plan's models, do what is left of it, close them."""
     from outthink.evaluate.run import run as work
 
     async with opened(plan.model, plan.roles, price, threads) as models:
-        if dry_run:
-            typer.echo(str(await predict(plan, models)))
-            return None
         return await work(plan, models, folder, progress=step, listen=event, concurrency=concurrency)
+
+
+async def _forecast(plan: Plan, folder: Path, price: ModelPrice | None, threads: int | None) -> None:
+    from outthink.core.journal import Journal
+    from outthink.evaluate.dry_run import dry_run
+    from outthink.evaluate.run import JOURNAL
+
+    recorded = Journal(folder / JOURNAL, writable=False) if (folder / JOURNAL).exists() else None
+    async with opened(plan.model, plan.roles, price, threads) as models:
+        forecast = await dry_run(plan, models, recorded=recorded)
+    typer.echo(f"{forecast.records} results to make. Nothing was spent.")
+    for name, spend in (("expected", forecast.expected), ("at most", forecast.bound)):
+        typer.echo(
+            f"{name:9} {spend.calls} calls, {spend.completion_tokens} completion tokens, {spend.prompt_tokens} prompt tokens, "
+            f"{spend.dollars:.4f} dollars"
+        )
+    typer.echo(f"expected lengths: {forecast.basis}")
 
 
 class opened:

@@ -63,10 +63,11 @@ async def admitted(shared: Shared, place: Place, tickets: list[Ticket], start: C
             tickets[position].refused = tickets[position].refused or "seconds"
         for ticket in tickets:
             if ticket.granted and not ticket.settled:  # its work was cancelled before its first step
-                shared.turnstile.settle(ticket, Spend())
+                shared.turnstile.settle(ticket, Spend(), judged=False)
+                ticket.refused = "seconds"
     if raised:
         raise raised[0]
-    if scope.cancelled_caught:
+    if any(ticket.refused == "seconds" for ticket in tickets):
         shared.stopped = "seconds"
     elif any(ticket.refused for ticket in tickets) and shared.stopped == "done":
         shared.stopped = "budget"

@@ -115,7 +115,7 @@ def collect(session: Session, flights: Sequence[Flight]) -> Candidates:
             reason = flight.failure.kind
         elif flight.ticket.refused and flight.ticket.refused != "seconds":
             reason = "budget"
-            session.shared.emit(_event(session, flight, "refused", text=flight.ticket.refused))
+            _tell(session, flight, "refused", text=flight.ticket.refused)
         else:
             reason = "seconds"
         missing[reason] = missing.get(reason, 0) + 1
@@ -144,12 +144,13 @@ def _from_journal(session: Session, flight: Flight, call: Call) -> None:
     flight.settled = True
     charged = _charge(session, flight, flight.completion.usage)
     session.shared.enter(session.role_name, charged, Spend())
-    session.shared.emit(_event(session, flight, "cached", text=flight.completion.text, tokens=flight.completion.usage.completion_tokens))
+    _tell(session, flight, "cached", text=flight.completion.text, tokens=flight.completion.usage.completion_tokens)
     session.shared.turnstile.settle(flight.ticket, charged)
 
 
-def _event(session: Session, flight: Flight, kind: str, *, text: str = "", tokens: int = 0) -> Event:
-    return Event(kind, session.path, session.role_name, flight.draw.index, text, tokens)
+def _tell(session: Session, flight: Flight, kind: str, *, text: str = "", tokens: int = 0) -> None:
+    if session.shared.listen:  # mostly nobody listens, and there is an event for every piece of text
+        session.shared.listen(Event(kind, session.path, session.role_name, flight.draw.index, text, tokens))
 
 
 class _Stream:
@@ -171,7 +172,7 @@ class _Stream:
                     flight.tokens += chunk.tokens
                     flight.text += chunk.text
                     if chunk.done is None:
-                        session.shared.emit(_event(session, flight, "text", text=chunk.text, tokens=chunk.tokens))
+                        _tell(session, flight, "text", text=chunk.text, tokens=chunk.tokens)
                     else:
                         self._end(flight, chunk.done)
             for flight in flights:
@@ -186,15 +187,16 @@ class _Stream:
         if isinstance(done, Failure):
             flight.failure = done
             self._lost(flight, "failed", {"kind": done.kind, "message": done.message})
-            self.session.shared.emit(_event(self.session, flight, "failed", text=done.message))
+            _tell(self.session, flight, "failed", text=done.message)
         else:
             flight.completion = done
             self._settle(flight, "done", _charge(self.session, flight, done.usage), self._paid(flight, done.usage), done.usage.basis, done.to_json())
-            self.session.shared.emit(_event(self.session, flight, "done", tokens=done.usage.completion_tokens))
+            _tell(self.session, flight, "done", tokens=done.usage.completion_tokens)
 
     def _cut(self, flight: Flight) -> None:
+        flight.ticket.refused = "seconds"
         self._lost(flight, "cut", {"text": flight.text})
-        self.session.shared.emit(_event(self.session, flight, "cut"))
+        _tell(self.session, flight, "cut")
 
     def _lost(self, flight: Flight, state: CallState, body: dict[str, object]) -> None:
         # the server has read the prompt and generated what we have seen; it may have generated a little more

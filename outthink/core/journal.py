@@ -6,7 +6,6 @@ share a key (a cut or failed try, then a good one); a lookup answers with the fi
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import sqlite3
@@ -34,6 +33,8 @@ CREATE TABLE IF NOT EXISTS records (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, UNIQUE (kind, name));
 """
 _COLUMNS = "key, place, digest, draw, kind, state, role, problem, model, parent, charged, paid, basis, body"
+_INSERT = f"INSERT INTO calls ({_COLUMNS}) VALUES ({','.join('?' * 14)})"
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))  # made once: json.dumps makes one a call
 
 
 @dataclass(frozen=True)
@@ -167,9 +168,12 @@ class Journal:
             return
         fresh = {c.digest: c.request for c in calls if c.request is not None and c.digest not in self._seen_requests}
         try:
+            if len(calls) == 1 and not fresh:  # one statement is its own transaction
+                self._db.execute(_INSERT, _row(calls[0]))
+                return
             self._db.execute("BEGIN")
             self._db.executemany("INSERT OR IGNORE INTO requests VALUES (?, ?)", [(d, _dump(r)) for d, r in fresh.items()])
-            self._db.executemany(f"INSERT INTO calls ({_COLUMNS}) VALUES ({','.join('?' * 14)})", [_row(call) for call in calls])
+            self._db.executemany(_INSERT, [_row(call) for call in calls])
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
@@ -240,14 +244,18 @@ class Journal:
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def _row(call: Call) -> tuple[object, ...]:
     return (
         bytes.fromhex(call.key), call.place, call.digest, call.draw, call.kind, call.state, call.role, call.problem, call.model,
-        call.parent, _dump(dataclasses.astuple(call.charged)), _dump(dataclasses.astuple(call.paid)), call.basis, _dump(call.body),
+        call.parent, _spend(call.charged), _spend(call.paid), call.basis, _dump(call.body),
     )  # fmt: skip
+
+
+def _spend(spend: Spend) -> str:
+    return _dump([spend.completion_tokens, spend.prompt_tokens, spend.calls, spend.flops, spend.dollars, spend.cpu_seconds])
 
 
 def _call(row: tuple) -> Call:  # type: ignore[type-arg]

@@ -92,6 +92,7 @@ class Ticket:
         share: cost of a later judgement to set aside with it.
         hold: where that share is kept.
         judged: whether this is the judgement, which may draw on the hold.
+        refused: the cap that it did not fit under; `seconds` if the wall-time cap ended it, before it was granted or after.
         batch: equal for tickets of one request; their prompt is billed once a wave if `shared` differs from `bound`.
     """
 

@@ -144,7 +144,11 @@ class Request:
         return cls(messages, sampling=sampling or Sampling(), prompt_version=prompt_version)
 
     def to_json(self) -> dict[str, object]:
-        """Plain data for the journal; `from_json` undoes it."""
+        """Plain data for the journal; `from_json` undoes it. The same object at every call: do not change it."""
+        return self._plain
+
+    @functools.cached_property
+    def _plain(self) -> dict[str, object]:
         return dataclasses.asdict(self)
 
     @classmethod

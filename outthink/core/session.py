@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
@@ -98,7 +99,7 @@ class Session:
         model = self.model
         return model.price.of(Usage(model.prompt_bound(request), request.sampling.max_tokens))
 
-    @property
+    @functools.cached_property
     def path(self) -> str:
         """The place as text."""
         return "/".join(str(part).replace("/", "∕") for part in self.place)
@@ -125,7 +126,8 @@ class Session:
         if budget.seconds is not None:
             raise ValueError("limit: seconds can only be capped for the whole solve; cap tokens, calls or dollars here")
         meter = Meter(budget, self.meter)
-        return Session(self.shared, self.place, self.role_name, meter, self.hold if self.judging else self.shared.hold(self.place, meter), self.judging)
+        hold = self.hold if self.judging else self.shared.hold(self.place, meter)
+        return Session(self.shared, self.place, self.role_name, meter, hold, self.judging)
 
     def seed(self, *place: str | int) -> int:
         """A 31-bit seed that depends on the run's seed and the place only."""
@@ -309,6 +311,8 @@ class Session:
                     shared.journal.append([call])
                 results[position], charged = call.body, call.charged
             finally:
+                if results[position] is None:
+                    ticket.refused = "seconds"
                 shared.enter(self.role_name, charged, paid)
                 shared.turnstile.settle(ticket, charged)
 

@@ -32,7 +32,14 @@ class Spend:
         )
 
     def __sub__(self, other: Spend) -> Spend:
-        return self + other * -1
+        return Spend(
+            self.completion_tokens - other.completion_tokens,
+            self.prompt_tokens - other.prompt_tokens,
+            self.calls - other.calls,
+            self.flops - other.flops,
+            self.dollars - other.dollars,
+            self.cpu_seconds - other.cpu_seconds,
+        )
 
     def __mul__(self, times: int) -> Spend:
         return Spend(*(getattr(self, name) * times for name in SPEND_FIELDS))

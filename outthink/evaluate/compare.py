@@ -9,7 +9,7 @@ from outthink import stats
 from outthink.core.errors import UsageError
 from outthink.evaluate.record import Record
 from outthink.evaluate.run import Run
-from outthink.evaluate.summary import DRAWS, groups, paired
+from outthink.evaluate.summary import DRAWS, groups, label_of, paired
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class Comparison:
     """A paired difference.
 
     Args:
-        first, second: what is compared, `RUN: spec`, or the spec alone within one run.
+        first, second: what is compared, `RUN: strategy`, or the strategy alone within one run; the first is the reference.
         problems: how many both have.
-        gain, low, high: accuracy of the first minus that of the second, with a paired bootstrap interval.
+        gain, low, high: accuracy of the second minus that of the first, with a paired bootstrap interval.
         p: two-sided sign-flip p-value over problems. adjusted: the same after Holm's correction over all comparisons made here.
         note: what the reader must know, such as two versions of the problem set.
     """
@@ -50,12 +50,12 @@ def compare(*runs: Run, seed: int = 0, level: float = 0.95) -> list[Comparison]:
     if not pairs:
         raise UsageError("compare: this run has one strategy under one budget only; name a second run")
     found = []
-    for one, ours, two, theirs, note in pairs:
-        first, second = paired(ours, theirs)
+    for one, reference, two, other, note in pairs:
+        first, second = paired(reference, other)
         if len(first) < 2:
             raise UsageError(f"compare: {one} and {two} have {len(first)} problems in common; they need at least 2")
-        interval = stats.paired_bootstrap(first, second, seed=seed, draws=DRAWS, level=level)
-        found.append((one, two, len(first), interval, stats.sign_flip(first, second, seed=seed), note))
+        interval = stats.paired_bootstrap(second, first, seed=seed, draws=DRAWS, level=level)
+        found.append((one, two, len(first), interval, stats.sign_flip(second, first, seed=seed), note))
     adjusted = stats.holm([row[4] for row in found])
     return [
         Comparison(one, two, n, interval.estimate, interval.low, interval.high, p, float(holm), note)
@@ -69,7 +69,7 @@ def _pairs(runs: Sequence[Run]) -> list[tuple[str, list[Record], str, list[Recor
         raise UsageError(f"compare: {runs[0].name} has no records yet")
     first = next(iter(base))
     if len(runs) == 1:
-        return [(_label(key), records, _label(first), base[first], "") for key, records in base.items() if key != first]
+        return [(_label(base[first]), base[first], _label(records), records, "") for key, records in base.items() if key != first]
     pairs = []
     for run in runs[1:]:
         rows = groups(run.records)
@@ -77,9 +77,10 @@ def _pairs(runs: Sequence[Run]) -> list[tuple[str, list[Record], str, list[Recor
         note = "" if run.settings.get("fingerprint") == runs[0].settings.get("fingerprint") else "the problem sets are not the same version"
         for key in shared or rows:
             other = key if key in base else first
-            pairs.append((f"{run.name}: {_label(key)}", rows[key], f"{runs[0].name}: {_label(other)}", base[other], note))
+            pairs.append((f"{runs[0].name}: {_label(base[other])}", base[other], f"{run.name}: {_label(rows[key])}", rows[key], note))
     return pairs
 
 
-def _label(key: tuple[str, str]) -> str:
-    return f"{key[0]} under {key[1]}" if key[1] else key[0]
+def _label(records: Sequence[Record]) -> str:
+    head = records[0]
+    return label_of(head.spec, head.family, head.samples, head.budget)

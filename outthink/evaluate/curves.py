@@ -17,6 +17,9 @@ from outthink.evaluate.table import FloatArray, IntArray, SampleTable
 CONTROLS = ("random choice", "oracle ceiling")
 
 
+_WORK = 4e6  # samples walked over by the random orders of one vote, where it has no exact form: about a second
+
+
 @dataclass(frozen=True)
 class Curve:
     """Accuracy of one way to use k samples.
@@ -51,7 +54,13 @@ class Curve:
 
 
 def curves(
-    table: SampleTable, k: Sequence[int] | None = None, *, seed: int = 0, draws: int = 1000, level: float = 0.95, verifiers: Sequence[str] | None = None
+    table: SampleTable,
+    k: Sequence[int] | None = None,
+    *,
+    seed: int = 0,
+    draws: int = 1000,
+    level: float = 0.95,
+    verifiers: Sequence[str] | None = None,
 ) -> list[Curve]:
     """The curves of a pool: majority, random choice, oracle ceiling, and two for each verifier that judged it.
 
@@ -76,20 +85,24 @@ def curves(
     right = table.correct.sum(axis=1)
     covered = stats.pass_at_k(table.n, right, budgets)
     single = np.repeat(table.correct.mean(axis=1)[:, None], budgets.size, axis=1)
-    found = [
-        ("majority", stats.majority_at_k(table.labels, table.correct, budgets, seed=seed)),
-        *((f"weighted ({v})", stats.weighted_majority_at_k(table.labels, weights(table.scores[v]), table.correct, budgets, seed=seed)) for v in chosen),
-    ]
+    orders = int(min(2000, max(4, _WORK / table.labels.size)))
+    found = [("majority", stats.majority_at_k(table.labels, table.correct, budgets, draws=orders, seed=seed))]
+    exact: list[tuple[str, FloatArray]] = []
+    for verifier in chosen:
+        scores = table.scores[verifier]
+        weighted = stats.weighted_majority_at_k(table.labels, weights(scores), table.correct, budgets, draws=orders, seed=seed)
+        found.append((f"weighted ({verifier})", weighted))
+        best = stats.best_of_k(_answered_first(table, scores), table.correct, budgets, unjudged="random")
+        exact.append((f"best of n ({verifier})", best))
     votes = [(name, vote.values, vote.method, vote.standard_error) for name, vote in found]
-    exact = [(f"best of n ({v})", stats.best_of_k(_answered_first(table, table.scores[v]), table.correct, budgets, unjudged="random")) for v in chosen]
     bootstrap = _resampling(len(dict.fromkeys(table.problems)), seed, draws)
-    tokens = budgets * table.tokens_per_sample
+    tokens = np.asarray(budgets * table.tokens_per_sample, dtype=np.float64)
 
     def curve(name: str, values: FloatArray, method: str = "exact", errors: FloatArray | None = None) -> Curve:
         averaged = table.by_problem(values)
         low, high = _band(averaged, bootstrap, level)
         error = 0.0 if errors is None else float(np.sqrt((errors**2).sum(axis=0)).max() / len(errors))
-        return Curve(name, budgets, averaged, averaged.mean(axis=0), low, high, tokens, method, error)
+        return Curve(name, budgets, averaged, np.asarray(averaged.mean(axis=0), dtype=np.float64), low, high, tokens, method, error)
 
     return [
         *(curve(*vote) for vote in votes),

@@ -35,6 +35,14 @@ class Forecast:
     expected: Spend
     basis: str
 
+    def __str__(self) -> str:
+        def line(what: str, spend: Spend) -> str:
+            money = f", ${spend.dollars:,.4f}" if spend.dollars else ""
+            return f"{what:9} {spend.calls:,} calls, {spend.completion_tokens:,} completion tokens, {spend.prompt_tokens:,} prompt tokens{money}"
+
+        head = f"{self.records:,} results to make"
+        return "\n".join([head, line("at most", self.bound), line("expected", self.expected), f"expected: {self.basis}"])
+
 
 class _Worst:
     """A model that says nothing at the highest price: every draw generates max_tokens tokens without an answer."""
@@ -118,7 +126,8 @@ def _lengths(recorded: Journal | None, paid: Mapping[str, Spend], worst: Mapping
     spent = [call.paid.completion_tokens for call in recorded.calls("sample", state="done")] if recorded else []
     if spent:
         share = min(1.0, sum(spent) / len(spent) / plan.sampling.max_tokens)
-        return share, by_text, f"answers as long as the {len(spent)} recorded ones ({sum(spent) / len(spent):.0f} tokens); prompts: 4 characters a token"
+        basis = f"answers as long as the {len(spent)} recorded ones ({sum(spent) / len(spent):.0f} tokens); prompts: 4 characters a token"
+        return share, by_text, basis
     return 0.5, by_text, "assumed, not measured: answers of half of max_tokens; prompts: 4 characters a token"
 
 

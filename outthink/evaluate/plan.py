@@ -150,22 +150,33 @@ class Plan:
 
 
 def _cell(strategy: Strategy, budget: Budget | int | None, seed: int) -> Cell:
-    fields = {f.name: f for f in dataclasses.fields(strategy)} if dataclasses.is_dataclass(strategy) else {}
-    counts = "n" in fields and isinstance(getattr(strategy, "n", None), int)
-    if counts and isinstance(budget, int):
-        strategy = dataclasses.replace(strategy, n=budget)  # type: ignore[type-var]  # it is a dataclass with the field n
-    family = strategy
-    if counts and fields["n"].default is not dataclasses.MISSING:
-        family = dataclasses.replace(strategy, n=fields["n"].default)  # type: ignore[type-var]
-    samples = getattr(strategy, "n") if counts else None  # noqa: B009  # a knob that the Protocol does not have
-    return Cell(strategy, budget if isinstance(budget, Budget) else Budget(), seed, describe(family), samples)
+    knobs = _knobs(strategy)
+    caps = budget if isinstance(budget, Budget) else Budget()
+    samples = getattr(strategy, "n", None)
+    if "n" not in knobs or not isinstance(samples, int):
+        return Cell(strategy, caps, seed, describe(strategy), None)
+    if isinstance(budget, int):
+        samples = budget
+        strategy = _with_samples(strategy, samples)
+    default = knobs["n"].default
+    family = _with_samples(strategy, default) if isinstance(default, int) else strategy
+    return Cell(strategy, caps, seed, describe(family), samples)
+
+
+def _knobs(strategy: object) -> dict[str, dataclasses.Field[object]]:
+    if not dataclasses.is_dataclass(strategy):
+        return {}
+    return {knob.name: knob for knob in dataclasses.fields(strategy)}
+
+
+def _with_samples(strategy: Strategy, n: int) -> Strategy:
+    return dataclasses.replace(strategy, n=n)  # type: ignore[type-var]  # only called where `_knobs` has found the knob n
 
 
 def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """What differs between two settings, a sentence piece each: `seeds: was [0], is now [0, 1]`."""
-    return [
-        f"{name}: was {_short(old.get(name))}, is now {_short(new.get(name))}" for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)
-    ]
+    changed = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+    return [f"{name}: was {_short(old.get(name))}, is now {_short(new.get(name))}" for name in changed]
 
 
 def _short(value: object) -> str:

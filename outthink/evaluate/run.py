@@ -151,22 +151,29 @@ def interruptible(work: Callable[[], Coroutine[object, object, Run]], folder: Pa
         raise Interrupted(f"interrupted: {done} in {folder}; run the same command again to go on") from None
 
 
-def enter(plan: Plan, roles: Mapping[str, Model], journal: Journal) -> None:
+def enter(plan: Plan, roles: Mapping[str, Model], journal: Journal, *, may_change: frozenset[str] = frozenset()) -> None:
     """Write a plan into a journal, or check that it is the one that the journal holds.
+
+    Args:
+        plan, roles: what is to be done.
+        journal: where.
+        may_change: settings that may differ from the journal's; the journal then holds the new ones.
 
     Raises:
         UsageError: it is another one.
     """
     settings = plan.settings(roles)
-    known = journal.meta("run")
+    text = journal.meta("run")
+    known: dict[str, object] | None = json.loads(text) if text else None
     if known is not None:
-        changed = differences(json.loads(known), json.loads(json.dumps(settings)))
+        now = json.loads(json.dumps(settings))
+        changed = differences(known, {**now, **{name: known.get(name) for name in may_change}})
         if changed:
             raise UsageError(
                 f"{journal.path.parent if journal.path else 'journal'}: holds another run ({'; '.join(changed)}); "
                 "give this one another folder, or repeat the settings to complete the old one"
             )
-    else:
+    if known is None or may_change:
         journal.set_meta("run", json.dumps(settings, ensure_ascii=False))
     journal.set_meta("total", str(plan.size))
     journal.set_meta("command", redact(plan.command))

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink import stats
+from outthink.core.errors import UsageError, nearest
 from outthink.core.spend import Spend
-from outthink.evaluate.record import VERDICTS, Record
+from outthink.evaluate.record import Record
 from outthink.evaluate.run import Run
 
 DRAWS = 10_000
@@ -67,8 +68,16 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What tables call it."""
-        return f"{self.spec} under {self.budget}" if self.budget else self.spec
+        """What tables call it: the spec with its number of samples, also where that is the default."""
+        return label_of(self.spec, self.family, self.samples, self.budget)
+
+
+def label_of(spec: str, family: str, samples: int | None, budget: str) -> str:
+    """`majority_vote(n=16) under completion_tokens=2000`."""
+    if samples is not None and spec == family:
+        name, _, knobs = spec.partition("(")
+        spec = f"{name}(n={samples}{', ' + knobs if knobs else ')'}"
+    return f"{spec} under {budget}" if budget else spec
 
 
 def groups(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
@@ -126,11 +135,12 @@ def _row(records: list[Record], reference: list[Record], seed: int, level: float
     missing = sum((Counter(record.missing) for record in records), Counter[str]())
     return Row(
         head.spec, head.family, head.samples, head.budget, len(means), len({record.seed for record in records}),
-        float(np.mean(means)), interval and interval.low, interval and interval.high,
-        gain and gain.estimate, gain and gain.low, gain and gain.high,
+        float(np.mean(means)), interval.low if interval else None, interval.high if interval else None,
+        gain.estimate if gain else None, gain.low if gain else None, gain.high if gain else None,
         charged.completion_tokens / many, charged.prompt_tokens / many, charged.calls / many, charged.dollars / many, charged.flops / many,
         paid / many, sum(record.seconds for record in records) / many, paid / busy if paid and busy > 0 else None,
-        *(verdicts[verdict] for verdict in VERDICTS), sum(record.stopped != "done" for record in records), dict(missing),
+        verdicts["correct"], verdicts["wrong"], verdicts["abstained"], verdicts["unparsed"],
+        sum(record.stopped != "done" for record in records), dict(missing),
         sum(record.candidates for record in records) / many, any(record.saw_key for record in records),
     )  # fmt: skip
 
@@ -145,26 +155,36 @@ def _busy(records: Sequence[Record]) -> float:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A record that is not correct, with its question and the right answer."""
+class Answered:
+    """A record with its question and the right answer."""
 
     record: Record
     question: str
     expected: str
 
 
-def wrong(run: Run, *, spec: str | None = None, limit: int | None = None) -> list[Mistake]:
-    """What was not answered correctly, of all strategies or of those with this spec (or family).
+def answers(run: Run, *, spec: str | None = None, limit: int | None = None, only_wrong: bool = False) -> list[Answered]:
+    """Single results with their texts, in the order of their recording.
 
     Args:
         run: the run.
-        spec: a strategy's spec, or its family.
+        spec: a strategy as the table calls it, its spec or its family; None for all.
         limit: at most that many.
+        only_wrong: leave out what is correct.
+
+    Raises:
+        UsageError: the run has no such strategy.
     """
+    chosen = run.records
+    if spec is not None:
+        labels = [label_of(r.spec, r.family, r.samples, r.budget) for r in run.records]
+        chosen = [r for r, label in zip(run.records, labels, strict=True) if spec in (label, r.spec, r.family)]
+        if not chosen:
+            raise UsageError(f"this run has no strategy {spec!r}.{nearest(spec, list(dict.fromkeys(labels)))}")
     questions = run.questions()
     found = []
-    for record in run.records:
-        if not record.right and spec in (None, record.spec, record.family):
+    for record in chosen:
+        if not (only_wrong and record.right):
             question, expected = questions.get(record.problem, ("", None))
-            found.append(Mistake(record, question, expected or ""))
+            found.append(Answered(record, question, expected or ""))
     return found[:limit]

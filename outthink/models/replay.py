@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
 from anyio import lowlevel
@@ -47,6 +47,8 @@ class ReplayModel:
         model: `name@engine` of what to replay; needed where the pool holds answers (role `policy`) of several models, or for a judge's.
         price: what the recorded model's tokens cost.
         shares_prompt: whether the recorded model billed one prompt for the samples of one request.
+        bound: the recorded model's `prompt_bound`, where caps on prompt tokens, FLOPs or dollars must admit exactly what they admitted
+            then. Without it a request's bound is the prompt tokens that were recorded, which is tighter.
 
     Raises:
         DataError: the pool has no sample, none of this model, or several models' answers and `model` does not say which.
@@ -54,7 +56,15 @@ class ReplayModel:
 
     recorded = True
 
-    def __init__(self, pool: Pool, *, model: str | None = None, price: Price = Price(), shares_prompt: bool = False) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        model: str | None = None,
+        price: Price = Price(),
+        shares_prompt: bool = False,
+        bound: Callable[[Request], int] | None = None,
+    ) -> None:
         calls = [call for call in pool.journal.calls("sample") if call.state != "cut" and call.problem is not None]
         models = sorted({call.model for call in calls if call.role == "policy"})
         where = pool.journal.path or "this pool"
@@ -68,6 +78,7 @@ class ReplayModel:
         self.name, _, self.engine = chosen.rpartition("@")
         self.price = price
         self.shares_prompt = shares_prompt
+        self._bound = bound
         self._exact: dict[tuple[str, int], _Record] = {}
         self._listed: dict[tuple[str, str], list[_Record]] = {}
         self._sampled: dict[str, list[str]] = defaultdict(list)
@@ -99,7 +110,9 @@ class ReplayModel:
         return None
 
     def prompt_bound(self, request: Request) -> int:
-        """The recorded prompt tokens: of this request, else the most of any."""
+        """As given; else the recorded prompt tokens of this request, or the most of any."""
+        if self._bound is not None:
+            return self._bound(request)
         return self._prompts.get(request.digest) or max(self._prompts.values(), default=0)
 
     async def stream(self, draws: Sequence[Draw]) -> AsyncGenerator[Chunk, None]:

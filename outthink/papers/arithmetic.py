@@ -1,4 +1,4 @@
-"""Generated arithmetic with its keys, for reproductions on small real models: the same exercise under two prompts."""
+"""Generated arithmetic with its keys, for reproductions on small real models: the same exercise under several prompts."""
 
 from __future__ import annotations
 
@@ -7,59 +7,45 @@ from dataclasses import dataclass
 
 from outthink.core.problem import Problem
 from outthink.core.request import Message
+from outthink.problems.generated import Arithmetic
 from outthink.problems.numbers import Number
+from outthink.problems.prompts import prompt_of
 
 PROMPTS = {
-    "direct": "What is {expression}? Reply with the number only.",
-    "cot": "What is {expression}? Work it out step by step, then end with one line: The answer is N.",
+    "direct": "{question} Reply with the number only.",
+    "cot": "{question} Work it out step by step, then end with one line: The answer is N.",
 }
+"""What chain of thought is held against: the same question, with and without a request for the work."""
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One expression and its value."""
+    """One question and its value."""
 
     id: str
-    expression: str
+    question: str
     key: str
 
     def problem(self, prompt: str) -> Problem:
-        """The exercise under one of `PROMPTS`."""
-        asked = Message("user", PROMPTS[prompt].format(expression=self.expression))
+        """The exercise under one of `PROMPTS`, or under a prompt of `outthink.problems.prompts`."""
+        if prompt not in PROMPTS:
+            known = prompt_of(prompt)
+            return Problem(self.id, known.messages(self.question), Number(), prompt_version=known.label())
+        asked = Message("user", PROMPTS[prompt].format(question=self.question))
         return Problem(self.id, (asked,), Number(), prompt_version=f"arithmetic-{prompt}/1")
 
 
-def sums(count: int, *, seed: int) -> list[Exercise]:
-    """Sums of two one-digit numbers, drawn with replacement from the 81 that there are."""
-    rng = random.Random(f"sums/{seed}")
-    return [_exercise(f"sum/{number}", f"{rng.randint(1, 9)} + {rng.randint(1, 9)}") for number in range(count)]
+def sums(count: int, *, digits: int, seed: int) -> list[Exercise]:
+    """Sums of two numbers of that many digits."""
+    rows = Arithmetic(n=count, seed=seed, digits=digits).rows()
+    return [Exercise(str(row["id"]), str(row["question"]), str(row["answer"])) for row in rows]
 
 
 def products(count: int, *, seed: int) -> list[Exercise]:
     """Two steps: a product of a two-digit and a one-digit number, plus or minus a two-digit number."""
     rng = random.Random(f"products/{seed}")
-    return [
-        _exercise(f"product/{number}", f"{rng.randint(11, 99)} * {rng.randint(3, 9)} {rng.choice('+-')} {rng.randint(11, 99)}")
-        for number in range(count)
-    ]
-
-
-def mixed(count: int, *, seed: int) -> list[Exercise]:
-    """From easy to hard for a small model: sums and differences of one to three numbers of one to three digits, and small products."""
-    rng = random.Random(f"mixed/{seed}")
     made = []
     for number in range(count):
-        a, b, c = rng.randint(2, 9), rng.randint(11, 99), rng.randint(11, 99)
-        shapes = (f"{b} + {a}", f"{b} + {c}", f"{b} - {a}", f"{a} * {rng.randint(3, 12)}", f"{b} + {c} - {a}", f"{a} * {b}")
-        made.append(_exercise(f"mixed/{number}", shapes[number % len(shapes)]))
+        a, b, c, sign = rng.randint(11, 99), rng.randint(3, 9), rng.randint(11, 99), rng.choice((1, -1))
+        made.append(Exercise(f"product/{number}", f"What is {a} * {b} {'+' if sign > 0 else '-'} {c}?", str(a * b + sign * c)))
     return made
-
-
-def _exercise(name: str, expression: str) -> Exercise:
-    words = expression.split()
-    # left to right is right here: a product only ever stands first
-    value = int(words[0])
-    for operator, operand in zip(words[1::2], words[2::2], strict=True):
-        number = int(operand)
-        value = value * number if operator == "*" else value + number if operator == "+" else value - number
-    return Exercise(name, expression, str(value))

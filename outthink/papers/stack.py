@@ -21,6 +21,8 @@ from outthink.problems.numbers import Number
 RIGHT = "42"
 """The right answer to every problem of `same_problems`."""
 
+_AT_ONCE = 16  # the embedded engine's slots
+
 
 def same_problems(count: int) -> list[Problem]:
     """Problems `t0`, `t1`, ... that differ in nothing but their id; simulated models look at the id only."""
@@ -53,16 +55,27 @@ def right_ones(solutions: Sequence[Solution], right: str = RIGHT) -> int:
 def record_samples(
     path: Path, model: Model, problems: Sequence[Problem], *, n: int, sampling: Sampling, seed: int, progress: Progress = silent
 ) -> None:
-    """Sample every problem n times into the journal at `path`; what is there already is not sampled again."""
+    """Sample every problem n times into the journal at `path`, about 16 samples at once; what is there already is not sampled again."""
 
     async def work() -> None:
+        done = 0
+        room = anyio.CapacityLimiter(max(1, _AT_ONCE // n))
         with Journal(path) as journal:
-            for done, problem in enumerate(problems):
-                progress(f"{model.name}: samples", done, len(problems))
-                session = Session.open(model, journal=journal, seed=seed, place=(problem.id,), sampling=sampling)
-                await session.sample(problem, n=n)
-            progress(f"{model.name}: samples", len(problems), len(problems))
-        await model.aclose()
+
+            async def one(problem: Problem) -> None:
+                nonlocal done
+                async with room:
+                    session = Session.open(model, journal=journal, seed=seed, place=(problem.id,), sampling=sampling)
+                    await session.sample(problem, n=n)
+                done += 1
+                progress(f"{model.name}: {path.stem}", done, len(problems))
+
+            try:
+                async with anyio.create_task_group() as group:
+                    for problem in problems:
+                        group.start_soon(one, problem)
+            finally:
+                await model.aclose()
 
     anyio.run(work)
 

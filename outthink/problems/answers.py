@@ -112,17 +112,22 @@ class Exact:
 
     Args:
         extract: a regular expression instead of these rules.
+        literal: case, quotes and spaces count, as in a program's output; only backticks around it and a full stop after it do not.
     """
 
     extract: str = ""
+    literal: bool = False
 
     def __post_init__(self) -> None:
         extraction.pattern(self.extract)
 
+    def _normal(self, text: str) -> str:
+        return text.strip().strip("`").removesuffix(".") if self.literal else normal(text)
+
     def parse(self, text: str) -> Answer | None:
         """The text in the form in which it is compared."""
         found = self._find(text)
-        value = normal(found or "")
+        value = self._normal(found or "")
         return Answer(value, raw=found or "") if value else None
 
     def _find(self, text: str) -> str | None:
@@ -138,7 +143,7 @@ class Exact:
 
     async def equal(self, answer: Answer, key: str) -> bool:
         """The same text as one of the key's lines."""
-        return answer.value in {normal(line) for line in key.splitlines()}
+        return answer.value in {self._normal(line) for line in key.split("\n")}
 
 
 @dataclass(frozen=True)

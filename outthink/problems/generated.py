@@ -53,7 +53,7 @@ class Generated:
                 rows.append({"id": f"{self.name}/{len(rows)}", **row})
                 tries = 0
             elif tries > _TRIES:
-                raise UsageError(f"{self.name}: only {len(rows)} different problems were found, {self.n} were asked for; take a smaller n or larger knobs")
+                raise UsageError(f"{self.name}: found only {len(rows)} different problems of {self.n}; take a smaller n or larger knobs")
         return rows
 
 
@@ -74,7 +74,7 @@ class Arithmetic(Generated):
 
     def __post_init__(self) -> None:
         if not 1 <= self.digits <= 50 or not 2 <= self.terms <= 50 or not self.ops or set(self.ops) - set("+-*"):
-            raise UsageError(f"arithmetic: digits 1 to 50, terms 2 to 50, ops of + - *; got digits={self.digits}, terms={self.terms}, ops={self.ops!r}")
+            raise UsageError(f"arithmetic: digits 1 to 50, terms 2 to 50, ops of + - *; got {self.digits}, {self.terms} and {self.ops!r}")
 
     def one(self, rng: random.Random) -> Row:
         """One sum and its value."""

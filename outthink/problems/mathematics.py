@@ -11,26 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from outthink.core.errors import VerifierError
 from outthink.core.problem import Answer
 from outthink.problems import extraction
 from outthink.problems.math_process import LONGEST, shared
 from outthink.problems.numbers import canonical, last_number, number, plain
 
+_HARMLESS = 200  # characters without a sign of danger
+_RISKY = re.compile(r"\^|\*\*|!|\\(?:d?binom|tbinom|sum|prod|int|lim|exp)|\d{12}")
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}")
+_TEXT = re.compile(r"\\(?:text|mathrm|mbox|textbf|begin|end)\{[^{}]{0,100}\}")
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle|big|Big|bigl|bigr)(?![a-zA-Z])|\\[!,;: ]|\$|~|\s+")
 _SMALL_FRACTION = re.compile(r"\\[dtc]frac")
 
 
-class Undecided(VerifierError):
-    """An answer that could not be compared within the time limit: it is unparsed, neither right nor wrong."""
-
-
 @dataclass(frozen=True)
 class Math:
-    r"""A mathematical expression: in the last `\boxed{}`, else after the last "answer is", else the last formula, else the last number.
+    r"""A mathematical expression: in the last `\boxed{}`, else after the last "answer is", else the last formula, else a last line
+    without words, else the last number.
 
-    An answer that math-verify cannot read within the limit (a power tower, a text of many thousand characters) belongs to no class, as if
-    there were none, unless it is the key letter by letter.
+    An expression that math-verify cannot work with in the limit (a power tower, a factorial of a factorial, thousands of characters) is no
+    answer. A pair of readable answers that is not found equal within the limit counts as different.
 
     Args:
         extract: a regular expression instead of these rules: its last match (its first group, if it has one).
@@ -46,10 +46,15 @@ class Math:
             raise ValueError(f"math: seconds must be positive, got {self.seconds}")
 
     def parse(self, text: str) -> Answer | None:
-        """The expression as text. Whether it can be read as mathematics shows in `group` and `equal`."""
+        """The expression as text; None also where a comparison with 1 shows that it is too big to work with.
+
+        Only what could be (powers, factorials, sums, long texts) is tried; that blocks for milliseconds, and at most for `seconds`.
+        """
         found = self._find(text)
         value = tidy(found) if found is not None and len(found) <= LONGEST else ""
-        return Answer(value, raw=found or "") if value else None
+        if not value or ((len(value) > _HARMLESS or _RISKY.search(value)) and number(value) is None and _ask("1", value, self.seconds) is None):
+            return None
+        return Answer(value, raw=found or "")
 
     def _find(self, text: str) -> str | None:
         if self.extract:
@@ -63,11 +68,14 @@ class Math:
             return box[1]
         if rest:
             return rest
+        bare = extraction.last_line(text)
+        if bare and len(bare) <= LONGEST and not _WORD.search(_TEXT.sub("", bare)):
+            return bare
         value = last_number(plain(text))
         return None if value is None else canonical(value)
 
     async def group(self, answers: Sequence[Answer | None]) -> list[int]:
-        """Equivalent expressions are one class; -1 also for what cannot be read within the limit. Undecided pairs stay apart."""
+        """Equivalent expressions are one class; a pair that is undecided within the limit stays apart."""
         from anyio import to_thread
 
         return await to_thread.run_sync(self._group, answers, abandon_on_cancel=True)
@@ -79,9 +87,6 @@ class Math:
             if value in labels:
                 continue
             same = next((i for i, first in enumerate(firsts) if _same_text(first, value)), None)
-            if same is None and number(value) is None and _ask("1", value, self.seconds) is None:
-                labels[value] = -1  # it cannot even be compared with 1
-                continue
             if same is None:
                 same = next((i for i, first in enumerate(firsts) if self._either_way(first, value)), None)
             if same is None:
@@ -95,17 +100,10 @@ class Math:
         return any(_equal(a, b, self.seconds) for a, b in ((one, other), (other, one)))
 
     async def equal(self, answer: Answer, key: str) -> bool:
-        """Whether the answer means the same as the key.
-
-        Raises:
-            Undecided: if that could not be found out within the limit.
-        """
+        """Whether the answer is found to mean the same as the key within the limit."""
         from anyio import to_thread
 
-        same = await to_thread.run_sync(_equal, tidy(key), answer.value, self.seconds, abandon_on_cancel=True)
-        if same is None:
-            raise Undecided(f"the answer {answer.value[:80]!r} could not be compared within {self.seconds:g} seconds")
-        return same
+        return bool(await to_thread.run_sync(_equal, tidy(key), answer.value, self.seconds, abandon_on_cancel=True))
 
 
 def tidy(expression: str) -> str:

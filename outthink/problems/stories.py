@@ -1,4 +1,7 @@
-"""Word problems with several steps, written for outthink: a first sentence, one sentence a step, a question. Every value stays a whole number above 0."""
+"""Word problems with several steps, written for outthink: a first sentence, one a step, a question.
+
+Every value on the way is a whole number above 0.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from collections.abc import Callable
 
 _NAMES = ("Amara", "Ben", "Chiara", "Deniz", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Kaya", "Luis", "Mira", "Noah", "Olga", "Priya")
 _THINGS = (
-    ("apples", "a basket", "at the market"), ("stickers", "an album", "in a shop"), ("marbles", "a box", "at school"), ("books", "a shelf", "at a fair"),
+    ("apples", "a basket", "at the market"), ("stickers", "an album", "in a shop"), ("marbles", "a box", "at school"),
+    ("books", "a shelf", "at a fair"),
     ("cookies", "a tin", "in the kitchen"), ("shells", "a bucket", "at the beach"), ("pencils", "a case", "in the classroom"),
 )  # fmt: skip
 
@@ -21,7 +25,9 @@ def _gets(rng: random.Random, count: int, name: str, thing: str) -> tuple[str, i
 
 
 def _loses(rng: random.Random, count: int, name: str, thing: str) -> tuple[str, int, str]:
-    fewer = rng.randint(1, max(1, count - 2))
+    if count < 2:
+        return _gets(rng, count, name, thing)
+    fewer = rng.randint(1, count - 1)
     return f"{name} gives {fewer} {thing} away.", count - fewer, f"{count} - {fewer} = {count - fewer}"
 
 
@@ -54,7 +60,7 @@ def story(rng: random.Random, steps: int) -> tuple[str, int, str]:
 
     Args:
         rng: where its names and numbers come from.
-        steps: sentences that change the count; a sentence about bags takes two calculations. No kind of step comes twice.
+        steps: sentences that change the count; a sentence about bags takes two calculations. A step that the count does not allow is replaced.
     """
     name = rng.choice(_NAMES)
     thing, holder, place = rng.choice(_THINGS)

@@ -230,7 +230,9 @@ def check_replay(strategy: Strategy, world: World, budget: Budget) -> None:
     pool = Pool(live.journal)
     recorded = {call.model for call in live.journal.calls("sample")}
     replays = {
-        role: ReplayModel(pool, model=f"{model.name}@{model.engine}", price=PRICE, shares_prompt=world.shares_prompt)
+        role: ReplayModel(
+            pool, model=f"{model.name}@{model.engine}", price=PRICE, shares_prompt=world.shares_prompt, bound=model.prompt_bound
+        )
         for role, model in live.models.items()
         if f"{model.name}@{model.engine}" in recorded
     }

@@ -14,9 +14,9 @@ from conformance.checks import (
     check_time,
     solved,
 )
+from conformance.subjects import own, registered
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from conformance.subjects import own, registered
 
 from outthink.core.protocols import Strategy
 from outthink.core.spend import Budget

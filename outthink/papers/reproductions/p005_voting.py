@@ -119,11 +119,11 @@ def _record(folder: Path, params: Mapping[str, str | int | float], progress: Pro
 
 
 def _levels(items: int) -> dict[str, list[Exercise]]:
-    return {"products": products(items, seed=SEED), "sums": sums(items // 2, seed=SEED)}
+    return {"products": products(items, seed=SEED), "sums": sums(items // 2, digits=1, seed=SEED)}
 
 
-CODER_ANSWERS = Fixture("cot-coder", _record, {"model": CODER, "items": 100, "max_tokens": 256}, "about five minutes on two cores")
-DEFAULT_ANSWERS = Fixture("cot-default", _record, {"model": store.DEFAULT, "items": 100, "max_tokens": 256}, "about three minutes on two cores")
+CODER_ANSWERS = Fixture("cot-coder", _record, {"model": CODER, "items": 80, "max_tokens": 256}, "about five minutes on two cores")
+DEFAULT_ANSWERS = Fixture("cot-default", _record, {"model": store.DEFAULT, "items": 80, "max_tokens": 256}, "about three minutes on two cores")
 
 
 @reproduction(paper=5, kind="real", needs=(f"model:{CODER}",), prepare=CODER_ANSWERS)

@@ -89,10 +89,10 @@ def oracle_best_of_n() -> Iterator[Measured]:
 @reproduction(paper=119, kind="simulated")
 def step_law() -> Iterator[Measured]:
     """Accuracy falls as p^L in the number L of reasoning steps: the slope of log accuracy on L is log p."""
-    p_step, lengths, draws = 0.85, range(1, 9), 250
+    p_step, lengths, draws = 0.85, range(1, 9), 500
     problems = same_problems(8)
     truth = truths(problems)
-    accuracy = np.array([_chain_accuracy(StepChain(truth, steps=steps, p_step=p_step), problems, draws) for steps in lengths])
+    accuracy = np.array([_chain_accuracy(StepChain(truth, steps=steps, p_step=p_step), problems, draws, SEED + steps) for steps in lengths])
     trials = draws * len(problems)
     # least squares weighted by the binomial error of log accuracy, its variance (1 - a) / (a trials)
     weight = accuracy * trials / (1.0 - accuracy)
@@ -109,9 +109,9 @@ def step_law() -> Iterator[Measured]:
     )  # fmt: skip
 
 
-def _chain_accuracy(model: StepChain, problems: list[Problem], draws: int) -> float:
+def _chain_accuracy(model: StepChain, problems: list[Problem], draws: int, seed: int) -> float:
     journal = Journal()
-    solve_each(RepeatedSampling(draws), model, problems, seed=SEED, journal=journal)
+    solve_each(RepeatedSampling(draws), model, problems, seed=seed, journal=journal)
     texts = [str(call.body["text"]) for call in journal.calls("sample")]
     kind = problems[0].answer
     answers = [kind.parse(text) for text in texts]

@@ -1,0 +1,109 @@
+"""`outthink report`, `outthink show` and `outthink compare`: reading what was recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from outthink.cli.options import Json
+
+Folder = Annotated[str, typer.Argument(help="The folder of a run, such as outthink-runs/demo.")]
+
+
+def report(
+    run: Folder,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts that needs no network.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write the scaling curve as a picture.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table as Markdown.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json-file", help="Write all numbers as JSON.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a run measured: accuracy with intervals, paired gain, cost, the majority baseline at equal tokens, random choice, oracle."""
+    import json
+
+    from outthink.evaluate.report import build, terminal, write_html, write_json, write_markdown, write_png
+
+    with opened(run) as source:
+        built = build(source)
+        if as_json:
+            typer.echo(json.dumps(built.to_json(), indent=1, ensure_ascii=False))
+        else:
+            terminal(built)
+        for path, write in ((html, write_html), (png, write_png), (markdown, write_markdown), (json_file, write_json)):
+            if path is not None:
+                write(built, path)
+                typer.echo(f"written: {path}", err=True)
+
+
+def show(
+    run: Folder,
+    wrong: Annotated[bool, typer.Option("--wrong", help="Only the answers that were not right.")] = False,
+    strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="Only this spec, as the report prints it.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Read single answers of a run: question, key, answer, and the text that it was taken from."""
+    import json
+
+    from rich.console import Console
+    from rich.markup import escape
+
+    from outthink.evaluate.summary import answers
+
+    with opened(run) as source:
+        found = answers(source, spec=strategy, limit=limit, only_wrong=wrong)
+        if as_json:
+            rows = [{"question": one.question, "key": one.expected, **one.record.to_json()} for one in found]
+            typer.echo(json.dumps(rows, indent=1, ensure_ascii=False))
+            return
+    console = Console()
+    for one in found:
+        record = one.record
+        budget = f" within {record.budget}" if record.budget else ""
+        colour = "green" if record.right else "red"
+        console.rule(f"{escape(record.problem)}  {escape(record.spec)}{escape(budget)}  [{colour}]{record.verdict}[/{colour}]", align="left")
+        console.print(escape(one.question.strip()), highlight=False)
+        console.print(f"[dim]key[/dim] {escape(one.expected)}   [dim]answer[/dim] {escape(str(record.answer))}", highlight=False)
+        console.print(escape(record.text.strip()), style="dim", highlight=False)
+    if not found:
+        console.print("none" if not wrong else "no wrong answer in this run", highlight=False)
+
+
+def compare(
+    first: Folder,
+    second: Annotated[str | None, typer.Argument(help="Another run on the same problems; without it, the strategies of one run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs, or all strategies of one, paired by problem; p-values corrected for their number (Holm)."""
+    import contextlib
+    import dataclasses
+    import json
+
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from outthink.evaluate.compare import compare as compare_runs
+
+    with contextlib.ExitStack() as stack:
+        runs = [stack.enter_context(opened(name)) for name in (first, second) if name is not None]
+        rows = compare_runs(*runs)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+        return
+    table = Table("second", "against first", "problems", "gain", "95% interval", "p", "p (Holm)", "", box=None, pad_edge=False)
+    for row in rows:
+        gain, interval = f"{100 * row.gain:+.1f}", f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
+        table.add_row(
+            escape(row.second), escape(row.first), str(row.problems), gain, interval, f"{row.p:.3f}", f"{row.adjusted:.3f}", escape(row.note)
+        )
+    Console().print(table)
+
+
+def opened(name: str):  # type: ignore[no-untyped-def]  # Run, imported late
+    """The run of a folder."""
+    from outthink.evaluate.run import Run
+
+    return Run.open(name)

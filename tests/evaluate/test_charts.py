@@ -1,0 +1,76 @@
+"""Charts as data, and that they can be drawn."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from outthink.evaluate.charts import bar_chart, javascript, line_chart, png, stacked, svg
+
+ROWS = [
+    {"k": k, "accuracy": 0.1 * (i + 1) + 0.05 * s, "low": 0.1 * i, "high": 0.1 * (i + 2), "method": name}
+    for s, name in enumerate(("a", "b.c[0]", "limit"))
+    for i, k in enumerate((1, 2, 4, 8))
+]
+
+
+def chart(**changes: object) -> dict[str, object]:
+    named = {"x": "k", "y": "accuracy", "series": "method", "x_title": "samples", "y_title": "accuracy", "low": "low", "high": "high", "title": "t"}
+    return line_chart(ROWS, **{**named, **changes})
+
+
+def found(spec: object, key: str) -> list[object]:
+    """All values under a key, anywhere."""
+    if isinstance(spec, dict):
+        return [value for name, value in spec.items() if name == key] + [one for value in spec.values() for one in found(value, key)]
+    return [one for value in spec for one in found(value, key)] if isinstance(spec, list) else []
+
+
+def test_axes_are_log2_and_lines_carry_their_names() -> None:
+    spec = chart(controls=["limit"])
+    scales = [scale for scale in found(spec, "scale") if isinstance(scale, dict) and scale.get("type") == "log"]
+    assert scales
+    assert {scale["base"] for scale in scales} == {2}
+    drawn = svg(spec)
+    for name in ("a", "b.c[0]", "limit", "samples"):
+        assert f">{name}<" in drawn
+
+
+def test_one_chart_writes_png_and_stacks(tmp_path: Path) -> None:
+    both = stacked(chart(percent=True, levels=[("ceiling", 0.9)]), bar_chart(ROWS[:3], name="method", value="accuracy", x_title="x", low="low", high="high"))
+    png(both, tmp_path / "c.png", scale=1)
+    assert (tmp_path / "c.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    json.dumps(both, allow_nan=False)
+
+
+def test_rows_that_cannot_be_shown_are_left_out_and_none_is_an_error() -> None:
+    rows = [{"k": 0, "accuracy": 0.3, "method": "a"}, {"k": 4, "accuracy": None, "method": "a"}]
+    with pytest.raises(ValueError, match="no row has numbers for k and accuracy"):
+        line_chart(rows, x="k", y="accuracy", series="method", x_title="", y_title="")
+    more = [*rows, {"k": 2, "accuracy": 0.2, "method": "a"}]
+    spec = line_chart(more, x="k", y="accuracy", series="method", x_title="", y_title="")
+    assert {row["k"] for data in found(spec, "values") if isinstance(data, list) for row in data if isinstance(row, dict) and "k" in row} == {2}
+
+
+def test_names_at_the_ends_do_not_overlap() -> None:
+    rows = [{"k": k, "y": 0.5 + 0.001 * i, "method": f"m{i}"} for i in range(4) for k in (1, 2)]
+    spec = line_chart(rows, x="k", y="y", series="method", x_title="", y_title="", log_x=None)
+    places = sorted(row["place"] for data in found(spec, "values") for row in data if isinstance(row, dict) and "place" in row)
+    domain = next(scale["domain"] for scale in found(spec, "scale") if isinstance(scale, dict) and scale.get("domain", [0])[0] != "m0" and "zero" in scale)
+    assert len(places) == 4
+    assert min(b - a for a, b in zip(places, places[1:], strict=False)) > 0
+    assert domain[0] < places[0]
+
+
+def test_dots_are_measurements_beside_a_law() -> None:
+    dots = [{"k": 3, "accuracy": 0.33, "method": "a"}]
+    spec = chart(dots=dots, log_y=10)
+    assert any(data == dots for data in found(spec, "values"))
+
+
+def test_the_script_can_stand_in_a_page() -> None:
+    script = javascript()
+    assert "vegaEmbed" in script
+    assert "</script" not in script.lower()
