@@ -9,6 +9,7 @@ import tempfile
 import tomllib
 import traceback
 from pathlib import Path
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -35,11 +36,11 @@ SETTINGS_FILE = "outthink.toml"
 EPILOG = "Settings: flag, then environment (OUTTHINK_<OPTION>), then outthink.toml in this folder, then the default shown."
 
 
-class _Lazy(TyperGroup):
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+class _Lazy(TyperGroup):  # Any: the types of the option parser inside typer are not public
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str):  # type: ignore[no-untyped-def]  # typer's vendored click type
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         target = COMMANDS.get(cmd_name)
         if target is None:
             return None
@@ -53,7 +54,7 @@ class _Lazy(TyperGroup):
         command.name = cmd_name
         return command
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]):  # type: ignore[no-untyped-def]
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise UsageError(f"no command {args[0]!r}.{nearest(args[0], list(COMMANDS))}")
         return super().resolve_command(ctx, args)

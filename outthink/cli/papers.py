@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,7 +30,7 @@ def papers(
     for one in discover(None if number is None else [number]):
         found.setdefault(one.paper, []).append(one.claim)
     chosen = list(catalog().values()) if number is None else [paper(number)]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "paper": p.number, "title": p.title, "family": p.family,
             "implemented_by": [f"{entry.kind} {entry.name}" for entry in implementations(p.number)], "reproductions": found.get(p.number, []),
@@ -46,13 +46,13 @@ def papers(
         console.print(f"[bold]{row['paper']}[/bold]  {escape(str(row['title']))}  [dim]{row['family']}[/dim]", highlight=False)
         for name, empty in (("implemented_by", "nothing here implements it yet"), ("reproductions", "no reproduction yet")):
             console.print(f"\n{name.replace('_', ' ')}:", highlight=False)
-            for item in row[name] or [empty]:  # type: ignore[union-attr]  # both are lists
+            for item in row[name] or [empty]:
                 console.print(f"  {escape(item)}", highlight=False)
         return
     table = Table("paper", "title", "family", "implemented by", "claims", box=None, pad_edge=False)
     for row in rows:
-        names = ", ".join(str(item).split()[-1] for item in row["implemented_by"])  # type: ignore[attr-defined]
-        count = len(row["reproductions"])  # type: ignore[arg-type]
+        names = ", ".join(str(item).split()[-1] for item in row["implemented_by"])
+        count = len(row["reproductions"])
         table.add_row(str(row["paper"]), escape(str(row["title"])), str(row["family"]), names, str(count) if count else "")
     console.print(table)
 

@@ -28,6 +28,10 @@ class Usage:
     cached_tokens: int = 0
     basis: Basis = "counted"
 
+    def row(self) -> tuple[int, int, int, Basis]:
+        """Its fields in order, for the journal."""
+        return self.prompt_tokens, self.completion_tokens, self.cached_tokens, self.basis
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
@@ -72,7 +76,7 @@ class Completion:
 
     def to_json(self) -> dict[str, object]:
         """Plain data of what is set, for the journal; `from_json` undoes it."""
-        data: dict[str, object] = {"text": self.text, "finish": self.finish, "usage": dataclasses.astuple(self.usage)}
+        data: dict[str, object] = {"text": self.text, "finish": self.finish, "usage": self.usage.row()}
         for name in ("reasoning", "token_ids", "logprob", "token_logprobs", "top_logprobs", "self_certainty", "hidden"):
             value = getattr(self, name)
             if value is not None and value != "":

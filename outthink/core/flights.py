@@ -75,9 +75,10 @@ def _prepare(session: Session, ask: Ask, n: int, judged_by: Verifier | None, wav
     batch = (wave, request.digest)  # equal prompts of one call are one prompt
     first_seed = session.seed(request.digest)
     flights = []
-    for index in session.shared.draws(session.path, request.digest, n):
-        draw = Draw(request, index, (first_seed + index) & 0x7FFFFFFF, problem.id if problem else _problem_of(session))
-        key = call_key(session.path, request.digest, session.model_key, index)
+    path, model_key, of_problem = session.path, session.model_key, problem.id if problem else _problem_of(session)
+    for index in session.shared.draws(path, request.digest, n):
+        draw = Draw(request, index, (first_seed + index) & 0x7FFFFFFF, of_problem)
+        key = call_key(path, request.digest, model_key, index)
         flights.append(Flight(draw, problem, session.ticket(bound, shared, batch, share), key, prompt))
     return flights
 
@@ -92,8 +93,10 @@ async def fly(session: Session, flights: Sequence[Flight]) -> None:
 
     def start(positions: list[int]) -> list[Work]:
         granted = [flights[position] for position in positions]
+        batches: dict[object, list[Flight]] = {}
         for flight in granted:
-            flight.siblings = [other for other in granted if other.ticket.batch == flight.ticket.batch]
+            flight.siblings = batches.setdefault(flight.ticket.batch, [])
+            flight.siblings.append(flight)
         for flight in granted:
             if flight.key in known:
                 _from_journal(session, flight, known[flight.key])

@@ -6,6 +6,7 @@ share a key (a cut or failed try, then a good one); a lookup answers with the fi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import sqlite3
@@ -79,6 +80,7 @@ class Call:
         return call_key(self.place, self.digest, self.model, self.draw)
 
 
+@functools.lru_cache(maxsize=4096)  # asked twice for each sample: to look it up, and to record it
 def call_key(place: str, digest: str, model: str, draw: int) -> str:
     """32 hexadecimal digits that identify a call."""
     return hashlib.blake2b(json.dumps([place, digest, model, draw]).encode(), digest_size=16).hexdigest()
@@ -255,7 +257,9 @@ def _row(call: Call) -> tuple[object, ...]:
 
 
 def _spend(spend: Spend) -> str:
-    return _dump([spend.completion_tokens, spend.prompt_tokens, spend.calls, spend.flops, spend.dollars, spend.cpu_seconds])
+    # as JSON, written by hand: every sample has two of these
+    counts = f"{spend.completion_tokens},{spend.prompt_tokens},{spend.calls}"
+    return f"[{counts},{float(spend.flops)!r},{float(spend.dollars)!r},{float(spend.cpu_seconds)!r}]"
 
 
 def _call(row: tuple) -> Call:  # type: ignore[type-arg]

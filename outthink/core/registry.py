@@ -117,6 +117,12 @@ def name_of(cls: type) -> str | None:
     return _NAMES.get(cls)
 
 
+def kind_of(cls: type) -> str | None:
+    """What a class is registered as, None if it is not."""
+    name = _NAMES.get(cls)
+    return None if name is None else _ENTRIES[name].kind
+
+
 def knobs(cls: type) -> dict[str, dataclasses.Field[object]]:
     """The constructor's knobs of a registered class, by name."""
     return {field.name: field for field in dataclasses.fields(cls) if field.init}

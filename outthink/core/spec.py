@@ -12,7 +12,7 @@ import dataclasses
 import json
 
 from outthink.core.errors import UsageError, nearest
-from outthink.core.registry import knobs, lookup, name_of
+from outthink.core.registry import kind_of, knobs, lookup, name_of
 
 
 def build(text: str, kind: str = "strategy") -> object:
@@ -75,10 +75,17 @@ def _value(node: ast.expr, text: str) -> object:
     raise UsageError(f"spec {text!r}: {ast.unparse(node)!r} is not a value; use a number, 'text', true, false, none, [..] or a spec")
 
 
+_PARTS = {"Strategy": "strategy", "Verifier": "verifier", "Comparer": "comparer"}
+
+
 def _fit(value: object, field: dataclasses.Field[object], where: str) -> object:
     # numbers are checked against the annotation, so that n=2.5 or n='8' is refused here and not deep inside a method
     annotation = str(field.type)
     allowed = {part.strip() for part in annotation.split("|")}
+    parts = [_PARTS[name] for name in allowed if name in _PARTS]
+    if parts and not (value is None and "None" in allowed) and kind_of(type(value)) not in parts:
+        got = describe(value) if dataclasses.is_dataclass(value) else repr(value)
+        raise UsageError(f"{where} takes a {' or a '.join(parts)}, written as name(...); got {got}")
     if allowed <= {"int", "float", "str", "bool", "None"}:
         kinds = {"bool": bool, "str": str, "None": type(None)}
         if isinstance(value, bool) or not isinstance(value, (int, float)):

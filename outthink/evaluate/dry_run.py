@@ -13,7 +13,7 @@ from outthink.core.journal import Journal
 from outthink.core.protocols import Model
 from outthink.core.request import Draw, Prefix, Request
 from outthink.core.session import Session
-from outthink.core.spend import Budget, Spend
+from outthink.core.spend import SPEND_FIELDS, Budget, Spend
 from outthink.evaluate.plan import Plan
 
 _BYTES_A_TOKEN = 4.0  # of English text, roughly; only where nothing was measured
@@ -25,7 +25,8 @@ class Forecast:
 
     Args:
         records: how many are left to make.
-        bound: upper bound of what is paid: every sample as long as its max_tokens, every prompt at its bound, no early stop.
+        bound: upper bound of what is paid: every sample as long as its max_tokens, every prompt at its bound, no early stop. What a server
+            fails to answer and is asked again comes on top, and so does a judge that grades free text.
         expected: the same with lengths as they are expected.
         basis: where the expected lengths come from, in words.
     """
@@ -45,11 +46,13 @@ class Forecast:
 
 
 class _Worst:
-    """A model that says nothing at the highest price: every draw generates max_tokens tokens without an answer."""
+    """A model at its highest price: every draw generates max_tokens tokens, and no two answers agree, so that no vote ends early."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, capped: bool) -> None:
         self.model = model
-        self.name, self.engine, self.price, self.shares_prompt = model.name, model.engine, model.price, model.shares_prompt
+        self.name, self.engine, self.price = model.name, model.engine, model.price
+        # under a cap samples are admitted in waves, each with a prompt of its own; in the end each alone
+        self.shares_prompt = model.shares_prompt and not capped
         self.prompt_characters = 0
 
     def refuses(self, request: Request) -> str | None:
@@ -66,7 +69,7 @@ class _Worst:
                 self.prompt_characters += sum(len(message.text) for message in request.messages)
             seen.add(request.digest)
             usage = Usage(self.prompt_bound(request), request.sampling.max_tokens, basis="estimated")
-            yield Chunk(position, tokens=usage.completion_tokens, done=Completion("", "length", usage, logprob=0.0))
+            yield Chunk(position, tokens=usage.completion_tokens, done=Completion(f"The answer is {draw.seed}.", "length", usage, logprob=0.0))
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
         prompt = self.prompt_bound(request)
@@ -83,8 +86,8 @@ class _Worst:
 async def dry_run(plan: Plan, models: Model | Mapping[str, Model], *, recorded: Journal | None = None) -> Forecast:
     """Forecast a plan, or what is left of it.
 
-    The bound comes from running the plan on a model that spends everything and answers nothing, with samples shared among cells as in
-    the run. A strategy that asks for more only after it has found an answer could exceed it; none of the built-in ones does.
+    The bound comes from running the plan on a model that spends everything and whose answers all differ, with samples shared among cells
+    as in the run; and no cell pays more than its caps. A strategy that asks for more the more its answers agree could exceed it.
 
     Args:
         plan: what would be run.
@@ -95,27 +98,44 @@ async def dry_run(plan: Plan, models: Model | Mapping[str, Model], *, recorded: 
         CapabilityError: the model cannot serve what a strategy asks.
     """
     roles = models if isinstance(models, Mapping) else {"policy": models}
-    worst = {role: _Worst(model) for role, model in roles.items()}
+    worst = {role: _Worst(model, any(cell.caps for cell in plan.cells())) for role, model in roles.items()}
     known = {name for name, _ in recorded.records("solution")} if recorded else set()
     cells = sorted(plan.cells(), key=lambda cell: -(cell.samples or 0))
-    paid, left = dict.fromkeys(roles, Spend()), 0
+    paid, capped, left = dict.fromkeys(roles, Spend()), Spend(), 0
     for problem in plan.problems.problems:
         with Journal() as journal:
             for cell in cells:
                 if cell.name(problem.id) in known:
                     continue
                 left += 1
-                budget = dataclasses.replace(cell.budget, seconds=None) if cell.budget != Budget() else cell.budget
+                loose = _loose(cell.budget, roles["policy"])
                 session = Session.open(
-                    dict[str, Model](worst), journal=journal, budget=budget, sampling=plan.sampling, seed=cell.seed, place=(problem.id,)
+                    dict[str, Model](worst), journal=journal, budget=loose, sampling=plan.sampling, seed=cell.seed, place=(problem.id,)
                 )
                 solution = await attempt(cell.strategy, problem, session)
+                capped += _capped(solution.charged, cell.budget)
                 for role, ledger in solution.ledgers.items():
                     served = role if role in roles else "policy"
                     paid[served] += ledger.paid
     completion, prompt, basis = _lengths(recorded, paid, worst, plan)
     expected = sum((_expected(roles[role], spend, completion, prompt) for role, spend in paid.items()), Spend())
-    return Forecast(left, sum(paid.values(), Spend()), expected, basis)
+    return Forecast(left, sum(paid.values(), Spend()).at_most(capped), expected.at_most(capped), basis)
+
+
+def _loose(budget: Budget, model: Model) -> Budget:
+    # long answers reach a cap with few calls, short ones with many: only the number of calls that no answer can exceed is kept
+    least = model.price.of(Usage(1, 1))
+    calls = [
+        int(cap / getattr(least, name))
+        for name in ("completion_tokens", "prompt_tokens", "calls", "flops", "dollars")
+        if (cap := getattr(budget, name)) is not None and getattr(least, name) > 0
+    ]
+    return Budget(calls=min(calls)) if calls else Budget()
+
+
+def _capped(charged: Spend, budget: Budget) -> Spend:
+    caps = {name: getattr(budget, name) for name in SPEND_FIELDS}
+    return charged.at_most(Spend(**{name: getattr(charged, name) if cap is None else cap for name, cap in caps.items()}))
 
 
 def _lengths(recorded: Journal | None, paid: Mapping[str, Spend], worst: Mapping[str, _Worst], plan: Plan) -> tuple[float, float, str]:

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
-from outthink.core.errors import DataError
-from outthink.core.journal import Journal
-from outthink.core.pool import Pool, Sample
-from outthink.core.problem import Answer, Problem
-from outthink.core.request import Sampling
+from outthink.core.completion import Completion
+from outthink.core.journal import Journal, call_key
+from outthink.core.keys import digest
+from outthink.core.problem import Problem
+from outthink.core.session import Session
 from outthink.core.solution import Solution
+from outthink.problems.answers import Free
+from outthink.problems.grading import Item, grade, judge
 
-Grader = Callable[[Problem, Answer, str], Awaitable[bool]]
-"""Decides whether an answer means the same as the key, where comparing texts cannot: a judge model, for example."""
+UNGRADED = "ungraded"
+"""The verdict where a judge was needed and gave none: it counts neither as right nor as wrong."""
+_BLOCK = 64  # draws looked up at once
 
 
-async def verdict_of(problem: Problem, solution: Solution, key: str | None, grader: Grader | None = None) -> tuple[str, str]:
-    """(verdict, how it was found). Abstained: no sample was chosen. Unparsed: the chosen sample has no answer.
+async def verdict_of(problem: Problem, solution: Solution, key: str, session: Session) -> tuple[str, str]:
+    """(verdict, how it was found): `correct`, `wrong`, `abstained`, `unparsed`, or `ungraded`.
 
-    Raises:
-        DataError: the problem has no key.
+    Args:
+        problem, solution, key: what is graded.
+        session: asks the judge of free text (role `grader`), once for each distinct answer of a problem.
     """
-    if key is None:
-        raise DataError(f"problem {problem.id!r} has no key; give one, or leave it out of the run")
-    if solution.candidate is None and solution.answer is None:
-        return "abstained", "key"
-    if solution.answer is None:
-        return "unparsed", "key"
-    if grader is not None:
-        return ("correct" if await grader(problem, solution.answer, key) else "wrong"), "judge"
-    return ("correct" if await problem.answer.equal(solution.answer, key) else "wrong"), "key"
+    if isinstance(problem.answer, Free) and solution.answer is not None:
+        item = Item(problem, solution.answer, solution.text, key)
+        found = await judge(item, session.at("grade", digest(solution.answer.value)))
+        return (found.verdict.value if found.verdict else UNGRADED), found.by
+    return (await grade(problem, solution.answer, solution.text, key)).value, "key"
 
 
-async def grades(problem: Problem, samples: Sequence[Sample], key: str) -> list[dict[str, object]]:
+async def grades(problem: Problem, texts: Sequence[str], key: str) -> list[dict[str, object]]:
     """For each sample: `answer`, `class` (an answer that stands for its equivalence class, None without an answer) and `correct`.
 
     Every distinct answer is compared with the key once.
     """
-    answers = [problem.answer.parse(sample.completion.text) for sample in samples]
+    answers = [problem.answer.parse(text) for text in texts]
     labels = await problem.answer.group(answers)
     standing: dict[int, str] = {}
     right: dict[str, bool] = {}
@@ -52,14 +52,35 @@ async def grades(problem: Problem, samples: Sequence[Sample], key: str) -> list[
     return rows
 
 
-async def grade_pool(journal: Journal, problem: Problem, key: str | None, sampling: Sampling) -> None:
-    """Grade the plain samples of a problem (those that answer its own request) and record it under their calls' keys.
+async def grade_pool(problem: Problem, key: str, session: Session, known: set[str]) -> None:
+    """Grade the plain samples at a session's place (those that answer the problem's own request) and record it under their calls' keys.
 
-    When a pool has grown since it was graded, only the new samples are written: a class keeps the answer that stood for it.
+    When a pool has grown since it was graded, only the new samples are written: a class keeps the answer that stood for it. Free text is
+    left out: a judge for every sample would cost more than the samples.
+
+    Args:
+        problem, key: what was asked, and what is right.
+        session: a root session; its place, model and sampling say which samples are meant.
+        known: keys of samples that are graded already.
     """
-    if key is None:
+    if isinstance(problem.answer, Free):
         return
-    wanted = problem.request(sampling).digest
-    samples = [sample for sample in Pool(journal).samples(problem.id) if sample.digest == wanted and sample.place.count("/") == 1]
-    found = await grades(problem, samples, key)
-    journal.record("grade", {sample.key: grade for sample, grade in zip(samples, found, strict=True)})
+    journal = session.shared.journal
+    texts = _plain_samples(journal, session.path, problem.request(session.sampling).digest, session.model_key)
+    if all(sample in known for sample in texts):
+        return
+    found = await grades(problem, list(texts.values()), key)
+    journal.record("grade", dict(zip(texts, found, strict=True)))
+
+
+def _plain_samples(journal: Journal, place: str, request: str, model: str) -> dict[str, str]:
+    # by key, block after block: a search by problem would read the whole journal for every problem
+    texts: dict[str, str] = {}
+    start = 0
+    while True:
+        keys = [call_key(place, request, model, draw) for draw in range(start, start + _BLOCK)]
+        found = journal.find(keys)
+        texts.update((key, Completion.from_json(found[key].body).text) for key in keys if key in found)
+        if not found:
+            return texts
+        start += _BLOCK

@@ -17,7 +17,7 @@ from outthink.core.request import Sampling
 from outthink.core.session import Session
 from outthink.core.solution import Candidate, Judgement
 from outthink.core.spend import Spend
-from outthink.evaluate.plan import KeyedProblems
+from outthink.problems.sets import ProblemSet
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Oracle:
         VerifierError: the key cannot be compared.
     """
 
-    problems: KeyedProblems = field(repr=False)
+    problems: ProblemSet = field(repr=False)
     sees_key: ClassVar[bool] = True
     score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
 

@@ -86,14 +86,14 @@ _TEMPLATE = """<!doctype html>
 <p class="legend">{{ legend }}.{% if sees_key %} * sees the key.{% endif %}</p>
 {% for note in report.notes %}<div class="note">{{ note }}</div>{% endfor %}
 <h2>How it was measured</h2>
-<div class="card"><dl>{% for name, value in report.facts %}<dt>{{ name }}</dt><dd>{% if name in ("to repeat", "fingerprint") %}<code>{{ value }}</code>{% else
- %}{{ value }}{% endif %}</dd>{% endfor %}</dl></div>
+<div class="card"><dl>{% for name, value in report.facts %}<dt>{{ name }}</dt><dd>{%
+ if name in ("to repeat", "fingerprint") %}<code>{{ value }}</code>{% else %}{{ value }}{% endif %}</dd>{% endfor %}</dl></div>
 {% if report.mistakes %}
 <h2>Not answered correctly</h2>
 <p class="legend">{{ report.mistakes | length }} of {{ report.wrong }} are shown.</p>
 <div class="card">{% for mistake in report.mistakes %}<details>
-<summary>{{ mistake.record.problem }} <i>{{ mistake.record.spec }}</i> <em>{{ mistake.record.verdict }}</em>{% if mistake.record.answer is not none
- %}: {{ mistake.record.answer }}{% endif %} <i>(right: {{ mistake.expected }})</i></summary>
+<summary>{{ mistake.record.problem }} <i>{{ mistake.record.spec }}</i> <em>{{ mistake.record.verdict }}</em>{%
+ if mistake.record.answer is not none %}: {{ mistake.record.answer }}{% endif %} <i>(right: {{ mistake.expected }})</i></summary>
 <p class="label">question</p><pre>{{ mistake.question }}</pre>
 <p class="label">sample, seed {{ mistake.record.seed }}</p><pre>{{ mistake.record.text or "(empty)" }}</pre>
 </details>{% endfor %}</div>
@@ -106,7 +106,7 @@ _TEMPLATE = """<!doctype html>
 """
 
 
-_STYLES = {"strategy": "text", "notes": "text notes", "vote at same tokens": "wide"}
+_STYLES = {"strategy": "text", "notes": "text notes", "equal-cost vote": "wide"}
 
 
 def page(report: Report) -> str:

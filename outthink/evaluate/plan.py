@@ -5,42 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from outthink.core.errors import UsageError
+from outthink.core.errors import DataError, UsageError
 from outthink.core.keys import digest
-from outthink.core.problem import Problem
 from outthink.core.protocols import Model, Strategy
 from outthink.core.request import Sampling
 from outthink.core.spec import describe
 from outthink.core.spend import Budget
 from outthink.evaluate.redact import redact
-
-
-class KeyedProblems(Protocol):
-    """Problems with what only `evaluate` may see: a problem set of `outthink.problems`, or anything of this shape."""
-
-    @property
-    def name(self) -> str:
-        """What the set is called."""
-        ...
-
-    @property
-    def problems(self) -> Sequence[Problem]:
-        """The problems, without keys."""
-        ...
-
-    @property
-    def keys(self) -> Mapping[str, str]:
-        """Problem id -> right answer."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Tells two versions of the set apart."""
-        ...
+from outthink.problems.sets import ProblemSet
 
 
 @dataclass(frozen=True)
@@ -93,10 +68,11 @@ class Plan:
 
     Raises:
         UsageError: nothing to do, a seed or a strategy twice, or a number of samples below 1.
+        DataError: a problem without a key.
     """
 
     strategies: tuple[Strategy, ...]
-    problems: KeyedProblems
+    problems: ProblemSet
     budgets: tuple[Budget | int | None, ...] = (None,)
     seeds: tuple[int, ...] = (0,)
     sampling: Sampling = Sampling()
@@ -110,6 +86,9 @@ class Plan:
                 raise UsageError(f"plan: no {name} given; name at least one")
         if not self.problems.problems:
             raise UsageError(f"plan: the problem set {self.problems.name!r} is empty")
+        keyless = [problem.id for problem in self.problems.problems if problem.id not in self.problems.keys]
+        if keyless:
+            raise DataError(f"{self.problems.name}: {len(keyless)} problems have no key, such as {keyless[0]!r}; give them one, or leave them out")
         for budget in self.budgets:
             if isinstance(budget, int) and budget < 1:
                 raise UsageError(f"plan: a number of samples must be 1 or more, got {budget}")

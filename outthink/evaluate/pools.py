@@ -13,15 +13,16 @@ from outthink.core.journal import Journal
 from outthink.core.protocols import Model
 from outthink.core.request import Sampling
 from outthink.core.shared import Event
-from outthink.evaluate.plan import KeyedProblems, Plan
+from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import enter
 from outthink.evaluate.table import SampleTable
 from outthink.evaluate.work import Progress, Work
+from outthink.problems.sets import ProblemSet
 from outthink.strategies.repeated_sampling import RepeatedSampling
 
 
 async def build(
-    problems: KeyedProblems,
+    problems: ProblemSet,
     model: Model,
     n: int,
     path: Path | str,
@@ -49,7 +50,7 @@ async def build(
     plan = Plan((RepeatedSampling(n),), problems, seeds=tuple(seeds), sampling=sampling)
     with Journal(path) as journal:
         enter(plan, {"policy": model}, journal, may_change=frozenset({"strategies"}))
-        await Work(plan, {"policy": model}, journal, progress, listen, None, None).do(concurrency)
+        await Work(plan, {"policy": model}, journal, progress, listen, None).do(concurrency)
 
 
 @dataclass(frozen=True)

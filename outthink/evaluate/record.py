@@ -10,8 +10,6 @@ from outthink.core.solution import Ledger, Solution
 from outthink.core.spend import Spend
 from outthink.evaluate.plan import Cell
 
-VERDICTS = ("correct", "wrong", "abstained", "unparsed")
-
 
 @dataclass(frozen=True)
 class Record:
@@ -21,7 +19,7 @@ class Record:
         problem: id of the problem.
         spec: the strategy. family: the same without its number of samples. samples: that number, None where it has none.
         budget: caps as text, "" without. seed: seed of its draws.
-        verdict: one of `VERDICTS`.
+        verdict: `correct`, `wrong`, `abstained`, `unparsed`, or `ungraded` where a judge was needed and gave none.
         answer: canonical form of the answer, None where there is none. text: the sample it was taken from.
         confidence: the strategy's own, if it has one. candidates: how many samples it chose among.
         stopped: `done`, `budget` or `seconds`. missing: reason -> how many samples and judgements did not come back.

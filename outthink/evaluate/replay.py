@@ -9,15 +9,16 @@ from outthink.core.pool import Pool
 from outthink.core.protocols import Strategy
 from outthink.core.request import Sampling
 from outthink.core.spend import Budget
-from outthink.evaluate.plan import KeyedProblems, Plan
+from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import Run, run
 from outthink.models.replay import ReplayModel
+from outthink.problems.sets import ProblemSet
 
 
 async def replay(
     pool: Pool,
     strategies: Sequence[Strategy],
-    problems: KeyedProblems,
+    problems: ProblemSet,
     budgets: Sequence[Budget | int | None] = (None,),
     *,
     seeds: Sequence[int] = (0,),

@@ -129,7 +129,7 @@ def build(run: Run, *, seed: int = 0) -> Report:
     try:
         table = SampleTable.load(run.journal, model=policy)
     except DataError:
-        notes.append("No plain samples were recorded, so there are no controls and no curves: add majority_vote or repeated_sampling to the run.")
+        notes.append("No plain samples are graded (none was drawn, or the answers are free text), so there are no controls and no curves.")
     if not run.complete:
         notes.append(f"The run is not complete: {len(run.records)} of {run.total} results. Run its command again to finish it.")
     if any(row.paid_completion_tokens + 0.5 < row.completion_tokens for row in rows):

@@ -15,7 +15,6 @@ from outthink.core.errors import OutthinkError, StoreError, UsageError
 from outthink.core.journal import Journal
 from outthink.core.protocols import Model, Sandbox
 from outthink.core.shared import Event
-from outthink.evaluate.grading import Grader
 from outthink.evaluate.plan import Plan, differences
 from outthink.evaluate.record import Record
 from outthink.evaluate.redact import redact
@@ -94,19 +93,17 @@ async def run(
     listen: Callable[[Event], None] | None = None,
     concurrency: int = 8,
     sandbox: Sandbox | None = None,
-    grader: Grader | None = None,
 ) -> Run:
     """Do what is left of a plan.
 
     Args:
         plan: what to do.
-        models: the model, or role -> model with the role `policy`.
+        models: the model, or role -> model with the role `policy`. Free text is graded by the role `grader`, else by the policy.
         folder: where it is recorded; in memory if None. A folder that holds a part of this run is completed.
         progress: called at the start and after every record, in the event loop.
         listen: called with every event of every session.
         concurrency: problems at once.
         sandbox: what runs code.
-        grader: decides free-text answers; None compares them with the key by the problem's answer kind.
 
     Returns:
         The run, open for reading.
@@ -122,7 +119,7 @@ async def run(
         enter(plan, roles, journal)
         if place is not None:
             _write_settings(place / "run.json", journal)
-        await Work(plan, roles, journal, progress, listen, sandbox, grader).do(concurrency)
+        await Work(plan, roles, journal, progress, listen, sandbox).do(concurrency)
     except BaseException:
         journal.close()
         raise

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from outthink import stats
 from outthink.core.errors import UsageError, nearest
 from outthink.core.spend import Spend
+from outthink.evaluate.grading import UNGRADED
 from outthink.evaluate.record import Record
 from outthink.evaluate.run import Run
 
@@ -32,7 +33,7 @@ class Row:
         paid_completion_tokens: per problem, what was served for this row; the rest had been recorded for another one.
         seconds: mean wall time of one problem. tokens_per_second: paid tokens over the wall time in which this row was at work; None if nothing
             was served.
-        correct, wrong, abstained, unparsed: verdicts, in records.
+        correct, wrong, abstained, unparsed, ungraded: verdicts, in records; the ungraded count neither as right nor as wrong.
         cut: records that ended early (`budget` or `seconds`). missing: reason -> samples and judgements that did not come back.
         candidates: mean number of samples it chose among. oracle: it saw the key.
     """
@@ -61,6 +62,7 @@ class Row:
     wrong: int
     abstained: int
     unparsed: int
+    ungraded: int
     cut: int
     missing: dict[str, int]
     candidates: float
@@ -91,9 +93,11 @@ def groups(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def outcomes(records: Sequence[Record]) -> dict[str, list[float]]:
-    """Problem -> 1.0 or 0.0 for each seed."""
+    """Problem -> 1.0 or 0.0 for each seed; what no judge has graded is left out."""
     found: dict[str, list[float]] = {}
     for record in sorted(records, key=lambda r: r.seed):
+        if record.verdict == UNGRADED:
+            continue
         found.setdefault(record.problem, []).append(float(record.right))
     return found
 
@@ -135,11 +139,12 @@ def _row(records: list[Record], reference: list[Record], seed: int, level: float
     missing = sum((Counter(record.missing) for record in records), Counter[str]())
     return Row(
         head.spec, head.family, head.samples, head.budget, len(means), len({record.seed for record in records}),
-        float(np.mean(means)), interval.low if interval else None, interval.high if interval else None,
+        float(np.mean(means)) if means else 0.0, interval.low if interval else None, interval.high if interval else None,
         gain.estimate if gain else None, gain.low if gain else None, gain.high if gain else None,
         charged.completion_tokens / many, charged.prompt_tokens / many, charged.calls / many, charged.dollars / many, charged.flops / many,
         paid / many, sum(record.seconds for record in records) / many, paid / busy if paid and busy > 0 else None,
         verdicts["correct"], verdicts["wrong"], verdicts["abstained"], verdicts["unparsed"],
+        verdicts[UNGRADED],
         sum(record.stopped != "done" for record in records), dict(missing),
         sum(record.candidates for record in records) / many, any(record.saw_key for record in records),
     )  # fmt: skip
@@ -184,7 +189,7 @@ def answers(run: Run, *, spec: str | None = None, limit: int | None = None, only
     questions = run.questions()
     found = []
     for record in chosen:
-        if not (only_wrong and record.right):
+        if not (only_wrong and (record.right or record.verdict == UNGRADED)):
             question, expected = questions.get(record.problem, ("", None))
             found.append(Answered(record, question, expected or ""))
     return found[:limit]

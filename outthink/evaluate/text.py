@@ -11,19 +11,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NONE = "–"
+WIDE = 160
+BELOW = ("equal-cost vote", "random", "oracle", "prompt", "seconds", "tokens/s")
 
 
 def columns(row: Row, control: Controls | None) -> dict[str, str]:
     """The cells of a row, by heading."""
     about = {"≥ ": "too few", "≤ ": "pool"}
     sign = next((mark for mark, limited in about.items() if control and control.matched.limited == limited), "")
-    trouble = [f"{n} {what}" for n, what in ((row.abstained, "abstained"), (row.unparsed, "unparsed"), (row.cut, "cut")) if n]
+    counts = ((row.abstained, "abstained"), (row.unparsed, "unparsed"), (row.ungraded, "ungraded"), (row.cut, "cut"))
+    trouble = [f"{n} {what}" for n, what in counts if n]
     trouble += [f"{n} missing ({reason})" for reason, n in row.missing.items()]
     found = {
         "strategy": row.label + (" *" if row.oracle else ""),
         "accuracy": percent(row.accuracy) + interval(row.low, row.high),
         "gain": NONE if row.gain is None else points(row.gain) + interval(row.gain_low, row.gain_high, signed=True),
-        "vote at same tokens": sign + percent(control.matched.accuracy) if control else NONE,
+        "equal-cost vote": sign + percent(control.matched.accuracy) if control else NONE,
         "random": percent(control.random) if control else NONE,
         "oracle": percent(control.ceiling) if control else NONE,
         "tokens": f"{row.completion_tokens:,.0f}",
@@ -65,7 +68,7 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
 
 
 LEGEND = (
-    "accuracy, gain over the first row (percentage points) and its 95% interval; vote at same tokens: majority vote that costs as much; "
+    "accuracy, gain over the first row (percentage points) and its 95% interval; equal-cost vote: majority vote that costs as much; "
     "random: one sample; oracle: a right one is among as many samples; tokens, calls: for each problem"
 )
 
@@ -79,15 +82,20 @@ def show(report: Report, console: Console | None = None) -> None:
 
     out = console or RichConsole()
     heads, rows = headed(report)
-    table = Table(box=SIMPLE_HEAD, title=None, pad_edge=False)
-    for head in heads:
-        left = head in ("strategy", "notes")
-        table.add_column(head, justify="left" if left else "right", no_wrap=head not in ("strategy", "notes", "vote at same tokens"))
     best = max((row.accuracy for row in report.rows if not row.oracle), default=None)
-    for row, cells in zip(report.rows, rows, strict=True):
-        # Text: a spec may hold brackets, which rich would read as markup
-        table.add_row(*map(Text, cells), style="bold" if row.accuracy == best and not row.oracle else "")
-    out.print(table)
+    # what does not fit side by side stands below: the controls in a second table
+    narrow = out.width < WIDE
+    parts = [[h for h in heads if h not in BELOW], ["strategy", *(h for h in heads if h in BELOW)]] if narrow else [heads]
+    for part in parts:
+        table = Table(box=SIMPLE_HEAD, title=None, pad_edge=False, padding=(0, 0, 0, 1))
+        for head in part:
+            least = min(30, max(len(row.label) for row in report.rows)) if head == "strategy" else None
+            table.add_column(head, justify="left" if head in ("strategy", "notes") else "right", no_wrap=head != "notes", min_width=least)
+        for row, cells in zip(report.rows, rows, strict=True):
+            # Text: a spec may hold brackets, which rich would read as markup
+            shown = [Text(cell) for head, cell in zip(heads, cells, strict=True) if head in part]
+            table.add_row(*shown, style="bold" if row.accuracy == best and not row.oracle else "")
+        out.print(table)
     out.print(Text(LEGEND, style="dim"))
     for note in report.notes:
         out.print(Text(f"note: {note}", style="yellow"))

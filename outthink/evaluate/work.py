@@ -14,7 +14,8 @@ from outthink.core.problem import Problem
 from outthink.core.protocols import Model, Sandbox
 from outthink.core.session import Session
 from outthink.core.shared import Event
-from outthink.evaluate.grading import Grader, grade_pool, verdict_of
+from outthink.core.spend import Budget
+from outthink.evaluate.grading import grade_pool, verdict_of
 from outthink.evaluate.plan import Cell, Plan
 from outthink.evaluate.record import Record
 
@@ -46,7 +47,6 @@ class Work:
         progress: Callable[[Progress], None] | None,
         listen: Callable[[Event], None] | None,
         sandbox: Sandbox | None,
-        grader: Grader | None,
     ) -> None:
         self.plan = plan
         self.roles = roles
@@ -54,8 +54,8 @@ class Work:
         self.progress = progress
         self.listen = listen
         self.sandbox = sandbox
-        self.grader = grader
         self.known = {name for name, _ in journal.records("solution")}
+        self.graded = {name for name, _ in journal.records("grade")}
         self.done = len(self.known)
         self.tokens = 0
 
@@ -64,7 +64,7 @@ class Work:
         if concurrency < 1:
             raise ValueError(f"concurrency must be 1 or more, got {concurrency}")
         keys = self.plan.problems.keys
-        self.journal.record("question", {p.id: {"question": p.question, "key": keys.get(p.id)} for p in self.plan.problems.problems})
+        self.journal.record("question", {p.id: {"question": p.question, "key": keys[p.id]} for p in self.plan.problems.problems})
         self._show(None)
         raised: list[Exception] = []
         # the widest cell first: its samples go out in one batch, and the narrower ones are prefixes of it
@@ -89,17 +89,20 @@ class Work:
         left = [cell for cell in cells if cell.name(problem.id) not in self.known]
         for cell in left:
             await self._cell(problem, cell)
-        await grade_pool(self.journal, problem, self.plan.problems.keys.get(problem.id), self.plan.sampling)
+        for seed in self.plan.seeds:
+            await grade_pool(problem, self.plan.problems.keys[problem.id], self._session(problem, seed, Budget()), self.graded)
+
+    def _session(self, problem: Problem, seed: int, budget: Budget) -> Session:
+        return Session.open(
+            self.roles, journal=self.journal, budget=budget, sampling=self.plan.sampling, seed=seed, place=(problem.id,),
+            sandbox=self.sandbox, listen=self.listen,
+        )  # fmt: skip
 
     async def _cell(self, problem: Problem, cell: Cell) -> None:
         started, clock = time.time(), anyio.current_time()
-        session = Session.open(
-            self.roles, journal=self.journal, budget=cell.budget, sampling=self.plan.sampling, seed=cell.seed, place=(problem.id,),
-            sandbox=self.sandbox, listen=self.listen,
-        )  # fmt: skip
-        solution = await attempt(cell.strategy, problem, session)
+        solution = await attempt(cell.strategy, problem, self._session(problem, cell.seed, cell.budget))
         seconds = anyio.current_time() - clock
-        verdict, graded_by = await verdict_of(problem, solution, self.plan.problems.keys.get(problem.id), self.grader)
+        verdict, graded_by = await verdict_of(problem, solution, self.plan.problems.keys[problem.id], self._session(problem, 0, Budget()))
         record = Record.of(problem.id, cell, solution, verdict, graded_by, started, seconds)
         self.journal.record("solution", {cell.name(problem.id): record.to_json()})
         self.done += 1

@@ -20,6 +20,7 @@ from outthink.models._limits import Entry, Limits, Retry, Window, retry_after
 
 if TYPE_CHECKING:
     import aiohttp
+    import yarl
 
 T = TypeVar("T")
 _SECRETS = re.compile(r"\b(sk|pk|hf|gsk|xai|key)[-_][A-Za-z0-9_\-*.]{6,}|(?<=Bearer )\S+|(?<=://)[^/@\s]+(?=@)|(?<=[?&]key=)[^&\s]+")
@@ -69,8 +70,12 @@ def clean_url(url: str) -> str:
         ModelError: it is not an http(s) address.
     """
     text = url.strip()
-    parts = urlsplit(text if "://" in text else f"http://{text}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0  # reading a port out of range raises
+    except ValueError:
+        usable = False
+    if not usable:
         raise ModelError(f"{redact(url, None)!r} is not an address of a server; write http://host:port/v1")
     path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions") or "/v1"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
@@ -101,6 +106,11 @@ class _Lane:
         self.tokens = Window(limits.tokens_per_minute) if limits.tokens_per_minute else None
         self.resume_at = 0.0
         self.limited_since: float | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether a request may have to wait for its turn."""
+        return bool(self.resume_at or self.requests or self.tokens)
 
     async def turn(self, tokens: float) -> Entry | None:
         """Wait until the limits let one more request pass, and count it."""
@@ -135,6 +145,7 @@ class Transport:
         self._key = api_key
         self._limits = limits
         self._timeout_s = timeout_s
+        self._addresses: dict[str, yarl.URL] = {}
         self._lanes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lane] = WeakKeyDictionary()
         self._headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {api_key}"} if api_key else {})}
 
@@ -155,6 +166,14 @@ class Transport:
                 ), self._limits)
             self._lanes[loop] = lane
         return lane
+
+    def _address(self, path: str) -> yarl.URL:
+        known = self._addresses.get(path)
+        if known is None:
+            import yarl
+
+            known = self._addresses[path] = yarl.URL(path if "://" in path else self.base_url + path)
+        return known
 
     async def post(self, path: str, body: bytes, *, tokens: float = 0, seed: int = 0) -> dict[str, object]:
         """Send a body and return the JSON object that comes back; see `call`."""
@@ -185,12 +204,12 @@ class Transport:
         """
         import aiohttp
 
-        url = path if "://" in path else self.base_url + path
+        url = self._address(path)
         lane, failures, unreached, limited = self._lane(), 0, 0, 0
         while True:
             try:
                 async with lane.gate:
-                    entry = await lane.turn(tokens)
+                    entry = await lane.turn(tokens) if lane.limited else None
                     async with lane.session.request(method, url, data=body) as response:
                         if response.status < 300:
                             result = await read(response)

@@ -46,14 +46,13 @@ class Dialect:
 
 
 def body_of(
-    request: Request, n: int, seed: int | None, *, model: str, api: Api, dialect: Dialect, template: Template | None, stream: bool, logprobs: bool
+    request: Request, n: int, *, model: str, api: Api, dialect: Dialect, template: Template | None, stream: bool, logprobs: bool
 ) -> bytes:
-    """The JSON of one HTTP request for n samples.
+    """The JSON of one HTTP request for n samples, without a seed (see `seeded`).
 
     Args:
         request: what to ask.
         n: choices wanted; sent where it is more than 1.
-        seed: sent where it is not None and the dialect has it.
         model: as the server calls it.
         api: which endpoint it is for.
         dialect: the server's ways.
@@ -90,13 +89,16 @@ def body_of(
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if n > 1:
         body["n"] = n
-    if seed is not None and dialect.seed:
-        body["seed"] = seed
     if stream:
         body["stream"] = True
         if dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
     return json.dumps(body, ensure_ascii=False).encode()
+
+
+def seeded(body: bytes, seed: int) -> bytes:
+    """The same body with a seed: all draws of a request differ in it alone."""
+    return body[:-1] + b', "seed": %d}' % seed
 
 
 def _messages(request: Request) -> list[dict[str, object]]:

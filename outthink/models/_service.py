@@ -13,7 +13,7 @@ from outthink.core.completion import Chunk, Completion, Failure
 from outthink.core.errors import ModelError
 from outthink.core.request import Draw, Request
 from outthink.models._http import Broken, Rejected, Transport, Unserved, read_object
-from outthink.models._payload import Api, Dialect, adapted, body_of
+from outthink.models._payload import Api, Dialect, adapted, body_of, seeded
 from outthink.models._reply import BYTES_PER_TOKEN, Json, Reported, choices_of, covers_one, read_choice, with_usage
 from outthink.models._streaming import Assembly, Streamed, read_stream
 from outthink.models.templates import Template
@@ -70,6 +70,7 @@ class Service:
     server: Server
     out: asyncio.Queue[Chunk | Exception] = field(default_factory=asyncio.Queue)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    bodies: dict[tuple[str, int], tuple[Dialect, bool, bytes]] = field(default_factory=dict)
 
     def start(self, draws: Sequence[Draw]) -> None:
         """Send all draws, equal requests together."""
@@ -128,10 +129,9 @@ class Service:
 
     async def _ask(self, members: Sequence[Member], dialect: Dialect, logprobs: bool) -> Streamed:
         server, draw, n = self.server, members[0][1], len(members)
-        body = body_of(
-            draw.request, n, draw.seed if n == 1 else None, model=server.model, api=server.api, dialect=dialect,
-            template=server.template, stream=server.streaming, logprobs=logprobs,
-        )  # fmt: skip
+        body = self._body(draw.request, n, dialect, logprobs)
+        if n == 1 and dialect.seed:
+            body = seeded(body, draw.seed)
         tokens = len(body) / BYTES_PER_TOKEN + n * draw.request.sampling.max_tokens
         if not server.streaming:
             return await server.transport.call("POST", server.path, body, _read_reply, tokens=tokens, seed=draw.seed)
@@ -144,9 +144,19 @@ class Service:
 
         return await server.transport.call("POST", server.path, body, read, tokens=tokens, seed=draw.seed)
 
+    def _body(self, request: Request, n: int, dialect: Dialect, logprobs: bool) -> bytes:
+        known = self.bodies.get((request.digest, n))
+        if known is None or known[0] is not dialect or known[1] is not logprobs:
+            server = self.server
+            body = body_of(
+                request, n, model=server.model, api=server.api, dialect=dialect, template=server.template, stream=server.streaming, logprobs=logprobs
+            )
+            known = self.bodies[request.digest, n] = dialect, logprobs, body
+        return known[2]
+
     def _deliver(self, members: Sequence[Member], streamed: Streamed, wants_logprobs: bool) -> None:
         server, request = self.server, members[0][1].request
-        reply, choices = streamed.reply, choices_of(streamed.reply)
+        choices, reported = choices_of(streamed.reply), Reported.of(streamed.reply)
         if server.streaming:  # a cut stream leaves gaps: its choices are known by their index
             places = [choice["index"] for choice in choices if isinstance(choice, dict)]
         else:
@@ -155,10 +165,10 @@ class Service:
         echoed = "" if server.streaming else _echoed(request, server.dialect, server.api)
         read = [read_choice(choice, request, echoed, wants_logprobs) for choice in choices]
         good = [done for done in read if isinstance(done, Completion)]
-        self._learn(members, streamed, len(choices), good, Reported.of(reply))
+        self._learn(members, streamed, len(choices), good, reported)
         estimate = round(sum(len(m.text.encode()) for m in request.messages) / BYTES_PER_TOKEN) + 1
         of_one = len(choices) > 1 and bool(server.dialect.usage_of_one)
-        with_tokens = iter(with_usage(good, Reported.of(reply), estimate, request.sampling.max_tokens, of_one) if good else [])
+        with_tokens = iter(with_usage(good, reported, estimate, request.sampling.max_tokens, of_one) if good else [])
         for place, done in zip(places, read, strict=True):
             final = next(with_tokens) if isinstance(done, Completion) else done
             self._finish(members[place][0], final)

@@ -27,7 +27,7 @@ KINDS = ("number", "math", "choice", "exact", "free")
 def normal(text: str) -> str:
     """Text for comparing: Unicode compatibility form, case folded, single spaces, without quotes, asterisks and a full stop around it."""
     folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-    return folded.strip(" \"'`*“”‘’").removesuffix(".").strip(" \"'`*“”‘’")
+    return folded.strip(" \"'`*“”‘’").rstrip(".").strip(" \"'`*“”‘’")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from functools import lru_cache
 
 from outthink.core.errors import UsageError
 
-_BOX = re.compile(r"\\f?boxed\s{0,3}\{|\\[{}\\]|[{}]")
+_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}\{|\\[{}\\]|[{}]")
 _CLOSING = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _DOLLARS = re.compile(r"(?<!\\)\$\$?|\\[()\[\]]")
-_BARE_BOX = re.compile(r"\\f?boxed\s{0,3}([^\s{}\\$]+)")
+_BARE_BOX = re.compile(r"\\(?:boxed|fbox)\s{0,3}([^\s{}\\$]+)")
 _MARK = re.compile(
     r"""(?<!\#)\#{4}(?=[^\S\n]{0,3}[-+−$€£¥.\d\\(*])                     # GSM8K's own mark; "#### Step 4" is a heading
       | \banswer\b[*_"']{0,3}\s{0,3}(?:is|was|equals|would\ be|=|:)      # "the final answer is", "Answer:"
@@ -70,7 +70,7 @@ def boxed(text: str) -> tuple[int, str] | None:
         elif token.endswith("{") and len(token) > 2:
             open_braces.append(match.end())
     if found:
-        return found[0], re.sub(r"\\f?boxed(?![a-zA-Z])", "", text[slice(*found)]).strip()
+        return found[0], re.sub(r"\\(?:boxed|fbox)(?![a-zA-Z])", "", text[slice(*found)]).strip()
     bare = last_match(_BARE_BOX, text)
     return (bare.start(1), bare.group(1)) if bare else None
 

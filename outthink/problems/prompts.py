@@ -1,7 +1,9 @@
 """Prompts: named, versioned texts that turn a question into messages. A changed text gets a new version, since recorded calls name it.
 
-The texts are short: a model of 135 million parameters loses a long instruction. For its two-digit sums one worked example in the form
-`23 + 45 = 68` was best of four forms tried (pass@1 .237 over 40 problems; worked tens and ones .027, three bare numbers .026).
+The texts are short: a model of 135 million parameters loses a long instruction. For its two-digit sums two worked examples in
+the form `23 + 45 = 68`, one of them with a carry, were the best of seven forms tried on 40 sums that no demo or test uses (temperature
+0.6: pass@1 .37, majority of 16 .46; one example .30 and .36; four examples .35 and .45; no example .09 and .14; worked tens and ones
+below .03).
 """
 
 from __future__ import annotations
@@ -87,7 +89,7 @@ PROMPTS: dict[str, Prompt] = {
     prompt.name: prompt
     for prompt in (
         Prompt("direct"),
-        Prompt("sum", examples=(("What is 23 + 45?", "23 + 45 = 68"),), reply="{rationale}", stop=("\n",)),
+        Prompt("sum", "2", examples=(("What is 23 + 45?", "23 + 45 = 68"), ("What is 38 + 57?", "38 + 57 = 95")), reply="{rationale}", stop=("\n",)),
         Prompt("cot", user="{question}\nThink step by step. End with: The answer is <answer>.", reply="{rationale}\nThe answer is {answer}."),
         Prompt("boxed", user="{question}\nReason step by step, and put the final answer in \\boxed{}.", reply="{rationale}\n$\\boxed{{answer}}$"),
         Prompt("short", user="{question}\nReply with the answer only."),

@@ -77,13 +77,10 @@ class League:
 
 
 def _ring_pairs(ring: list[int], opponents: int) -> list[tuple[int, int]]:
-    # neighbours at distance 1, 2, ... on the ring: each distance gives everyone two opponents, the one half way round gives one
+    # a distance on the ring gives everyone two opponents; half way round (even rings only) gives one
     n = len(ring)
-    pairs: list[tuple[int, int]] = []
-    distance, met = 1, 0
-    while met < min(opponents, n - 1) and 2 * distance <= n:
-        half_way = 2 * distance == n
-        pairs += [(ring[i], ring[(i + distance) % n]) for i in range(n // 2 if half_way else n)]
-        met += 1 if half_way else 2
-        distance += 1
-    return pairs
+    wanted = min(opponents, n - 1)
+    halves = 1 if wanted % 2 == 1 and n % 2 == 0 else 0
+    distances = range(1, (wanted - halves + 1) // 2 + 1)
+    pairs = [(ring[i], ring[(i + distance) % n]) for distance in distances for i in range(n)]
+    return pairs + [(ring[i], ring[i + n // 2]) for i in range(n // 2 * halves)]

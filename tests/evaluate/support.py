@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from outthink.core.problem import Problem
@@ -14,29 +12,20 @@ from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import interruptible, run
 from outthink.models.simulated import LatentAnswers, Speech
 from outthink.problems.answers import answer_kind
+from outthink.problems.sets import ProblemSet
 from outthink.strategies.best_of_n import BestOfN
 from outthink.strategies.greedy import Greedy
 from outthink.strategies.majority_vote import MajorityVote
 
 
-@dataclass(frozen=True)
-class KeyedSet:
-    """A problem set with its keys."""
-
-    name: str
-    problems: tuple[Problem, ...]
-    keys: Mapping[str, str]
-    fingerprint: str = "f" * 64
-
-
-def numbered(count: int, name: str = "numbers") -> KeyedSet:
+def numbered(count: int, name: str = "numbers") -> ProblemSet:
     """`count` problems `set/0`, `set/1`, ... whose answers are 100, 101, ..."""
     kind = answer_kind("number")
     problems = tuple(Problem(f"set/{i}", (Message("user", f"What is {100 + i}?"),), kind) for i in range(count))
-    return KeyedSet(name, problems, {problem.id: str(100 + i) for i, problem in enumerate(problems)})
+    return ProblemSet(name, problems, {problem.id: str(100 + i) for i, problem in enumerate(problems)}, "f" * 64, "public domain", "made here")
 
 
-def latent(problems: KeyedSet, *, p: float = 0.5, delay_s: float = 0.0, failure_rate: float = 0.0, shares_prompt: bool = False) -> LatentAnswers:
+def latent(problems: ProblemSet, *, p: float = 0.5, delay_s: float = 0.0, failure_rate: float = 0.0, shares_prompt: bool = False) -> LatentAnswers:
     """A model that is right with probability p on every problem; the rest goes to two wrong answers and to no answer."""
     answers: dict[str, dict[str | None, float]] = {}
     for problem, key in problems.keys.items():
@@ -46,7 +35,7 @@ def latent(problems: KeyedSet, *, p: float = 0.5, delay_s: float = 0.0, failure_
     return LatentAnswers(answers, problems.keys, speech=speech, price=Price(1.0, 2.0, 1e6), shares_prompt=shares_prompt)
 
 
-def plan(problems: KeyedSet, *, seeds: tuple[int, ...] = (0,)) -> Plan:
+def plan(problems: ProblemSet, *, seeds: tuple[int, ...] = (0,)) -> Plan:
     """Greedy, majority vote and best-of-n at 1, 4 and 8."""
     return Plan((Greedy(), MajorityVote(), BestOfN()), problems, (1, 4, 8), seeds, model="simulated", command="outthink run numbers")
 

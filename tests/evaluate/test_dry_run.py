@@ -3,40 +3,66 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import anyio
 import pytest
 
-from outthink.core.request import Sampling
+from outthink.core.completion import Usage
+from outthink.core.problem import Problem
+from outthink.core.request import Request, Sampling
+from outthink.core.session import Session
+from outthink.core.solution import Candidate, Judgement
 from outthink.core.spend import SPEND_FIELDS, Budget, Spend
 from outthink.evaluate.dry_run import dry_run
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import run
+from outthink.problems.sets import ProblemSet
+from outthink.strategies.best_of_n import BestOfN
 from outthink.strategies.early_stopping_vote import EarlyStoppingVote
 from outthink.strategies.majority_vote import MajorityVote
 from outthink.strategies.weighted_vote import WeightedVote
-from outthink.verifiers.p_true import PTrue
-from tests.evaluate.support import KeyedSet, latent, numbered, plan
+from tests.evaluate.support import latent, numbered, plan
 
 
-def plans(problems: KeyedSet) -> list[Plan]:
+@dataclass(frozen=True)
+class Asks:
+    """Asks the model about every candidate that has an answer: a judge that costs."""
+
+    score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        return session.model.price.of(Usage(session.model.prompt_bound(Request.ask("Is it right?")), 20))
+
+    async def judge(self, problem: Problem, candidates: Sequence[Candidate], session: Session) -> list[Judgement]:
+        found = []
+        for candidate in candidates:
+            replies = await session.sample(Request.ask("Is it right?", sampling=Sampling(max_tokens=20))) if candidate.answer else []
+            found.append(Judgement(0.5) if replies else Judgement(None, failure="no reply"))
+        return found
+
+
+def plans(problems: ProblemSet) -> list[Plan]:
     short = Sampling(max_tokens=40)
     return [
         dataclasses.replace(plan(problems, seeds=(0, 1)), sampling=short),
         Plan((EarlyStoppingVote(12, 3), MajorityVote(7)), problems, sampling=short),
         Plan((MajorityVote(9),), problems, (Budget(calls=5), Budget(completion_tokens=100)), sampling=short),
-        Plan((WeightedVote(3, PTrue()),), problems, sampling=short),
+        Plan((WeightedVote(3, Asks()), BestOfN(5, Asks())), problems, sampling=short),
+        Plan((BestOfN(6, Asks()),), problems, (Budget(calls=7), Budget(dollars=0.0005)), sampling=short),
     ]
 
 
-@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("which", range(5))
 @pytest.mark.parametrize("shares_prompt", [False, True])
 @pytest.mark.parametrize("p", [0.0, 0.6, 1.0])
 def test_no_run_pays_more_than_the_bound(which: int, shares_prompt: bool, p: float) -> None:
     problems = numbered(4)
     work = plans(problems)[which]
-    model = latent(problems, p=p, shares_prompt=shares_prompt, failure_rate=0.1)
+    model = latent(problems, p=p, shares_prompt=shares_prompt)
     forecast = anyio.run(dry_run, work, model)
     assert model.served.calls == 0
     done = anyio.run(run, work, model)

@@ -45,19 +45,20 @@ def test_a_pool_is_filled_once_and_grows(tmp_path: Path) -> None:
 
 def test_a_table_holds_what_was_sampled_and_judged(tmp_path: Path) -> None:
     problems, path = numbered(5), tmp_path / "pool.sqlite"
-    anyio.run(partial(pools.build, problems, latent(problems, failure_rate=0.2), 8, path, seeds=(0, 1)))
+    anyio.run(partial(pools.build, problems, latent(problems, failure_rate=0.2), 8, path))
     with Journal(path, writable=False) as journal:
         table = SampleTable.load(journal)
         samples = list(Pool(journal).samples())
-    assert table.labels.shape == (10, 8)
-    assert table.absent == 80 - len(samples) > 0
+    assert table.labels.shape == (5, 8)
+    assert table.absent == 40 - len(samples) > 0
     assert table.tokens.sum() == sum(sample.completion.usage.completion_tokens for sample in samples)
     for sample in samples:
-        row = next(i for i, problem in enumerate(table.problems) if problem == sample.problem and f"seed={i % 2}" in sample.place)
+        row = table.problems.index(sample.problem)
         key = problems.keys[sample.problem]
         assert table.correct[row, sample.draw] == (f"answer is {key}." in sample.completion.text)
         assert (table.labels[row, sample.draw] < 0) == ("cannot tell" in sample.completion.text)
-        assert table.scores["sequence_likelihood"][row, sample.draw] == pytest.approx(sample.completion.logprob / sample.completion.usage.completion_tokens)
+        mean = sample.completion.logprob / sample.completion.usage.completion_tokens
+        assert table.scores["sequence_likelihood"][row, sample.draw] == pytest.approx(mean)
 
 
 def test_replaying_is_what_the_model_would_have_given(tmp_path: Path) -> None:
@@ -67,7 +68,8 @@ def test_replaying_is_what_the_model_would_have_given(tmp_path: Path) -> None:
     before = model.served.calls
     done = anyio.run(partial(replay, Pool.open(path), [MajorityVote(), BestOfN()], problems, (8,)))
     assert model.served.calls == before
-    assert sum(record.paid.completion_tokens for record in done.records if record.spec.startswith("majority")) == 0 or done.complete
+    assert done.complete
+    assert not any(record.missing for record in done.records)
     with Journal(path, writable=False) as journal:
         whole = {curve.name: curve.accuracy[-1] for curve in curves(SampleTable.load(journal), [8])}
     # with all 8 samples there is one subset; ties go to the first seen in a run and are shared in the curve
@@ -129,13 +131,13 @@ def test_an_unknown_recording_is_answered_with_the_nearest(tmp_path: Path) -> No
 
 @needs_data
 def test_date10_votes_as_published(tmp_path: Path) -> None:
-    # whole set: one sample .624, majority of 10 .725, any of 10 .829; here two thirds of its 369 items, so a few points around that
+    # whole set: one sample .624, majority of 10 .725, any of 10 .829; here two thirds of its 369 items, sigma of the part .025 and less
     import_recording("date10", tmp_path / "pool.sqlite")
     (row,) = pools.show(tmp_path / "pool.sqlite")
     assert (row.problems, row.samples) == (246, 10)
-    assert row.single == pytest.approx(0.624, abs=0.03)
-    assert row.majority == pytest.approx(0.725, abs=0.03)
-    assert row.coverage == pytest.approx(0.829, abs=0.03)
+    assert row.single == pytest.approx(0.624, abs=0.06)
+    assert row.majority == pytest.approx(0.725, abs=0.06)
+    assert row.coverage == pytest.approx(0.829, abs=0.06)
     assert row.majority - row.single > 0.07
 
 

@@ -24,13 +24,21 @@ from outthink.evaluate.report import SCHEMA, build, write_html, write_json, writ
 from outthink.evaluate.run import Run, run
 from outthink.evaluate.table import SampleTable
 from outthink.evaluate.text import markdown, show
+from outthink.evaluate.work import Progress
 from outthink.models.simulated import LatentAnswers
 from outthink.problems.answers import answer_kind
 from outthink.strategies.best_of_n import BestOfN
 from outthink.strategies.greedy import Greedy
 from tests.evaluate.support import latent, numbered, plan
 
-EVIL = ("</script><script>alert(1)</script>", "javascript:alert(2)", '"><img src=x onerror=alert(3)>', "]]><svg/onload=alert(4)>", "{{ 7*7 }}", "[x](javascript:alert(5))")
+EVIL = (
+    "</script><script>alert(1)</script>",
+    "javascript:alert(2)",
+    '"><img src=x onerror=alert(3)>',
+    "]]><svg/onload=alert(4)>",
+    "{{ 7*7 }}",
+    "[x](javascript:alert(5))",
+)
 
 
 def done() -> Run:
@@ -42,7 +50,7 @@ def done() -> Run:
 
 def evil_run() -> Run:
     """Questions, keys, answers, the set's name and the command are all hostile."""
-    kind = answer_kind("free")
+    kind = answer_kind("exact", extract="answer is (.*)")
     plain = numbered(len(EVIL))
     problems = tuple(
         dataclasses.replace(problem, id=f"{evil}{i}", answer=kind, messages=(dataclasses.replace(problem.messages[0], content=evil),))
@@ -172,9 +180,13 @@ def test_a_run_without_plain_samples_reports_without_controls(tmp_path: Path) ->
 
 def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
     problems = numbered(4)
-    broken = dataclasses.replace(problems, keys={k: v for k, v in problems.keys.items() if k != "set/2"})
-    with pytest.raises(Exception, match="no key"):
-        anyio.run(partial(run, plan(broken), latent(problems), tmp_path, concurrency=1))
+
+    def stop(step: Progress) -> None:
+        if step.record is not None and step.done == 14:
+            raise OSError("the lamp went out")
+
+    with pytest.raises(OSError, match="lamp"):
+        anyio.run(partial(run, plan(problems), latent(problems), tmp_path, concurrency=1, progress=stop))
     with Run.open(tmp_path) as partial_run:
         assert "not complete: 14 of 28 results" in " ".join(build(partial_run).notes)
 

@@ -10,15 +10,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 
-from outthink.core.errors import UsageError
+from outthink.core.errors import DataError, ModelError, UsageError
 from outthink.core.journal import Journal
 from outthink.core.pool import Pool
+from outthink.core.problem import Problem
+from outthink.core.session import Session
+from outthink.core.solution import Solution
 from outthink.core.spend import Budget
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.record import Record
@@ -29,6 +33,16 @@ from outthink.strategies.majority_vote import MajorityVote
 from tests.evaluate.support import latent, numbered, plan
 
 REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Breaks:
+    """Its model cannot be reached at the last problem."""
+
+    async def solve(self, problem: Problem, session: Session) -> Solution:
+        if problem.id == "set/3":
+            raise ModelError("out of reach")
+        return Solution()
 
 
 def finished(work: Plan, folder: Path | None = None, **options: object) -> Run:
@@ -126,7 +140,7 @@ def test_interrupting_says_how_to_go_on(tmp_path: Path) -> None:
         if step.record is not None and step.done == 5:
             raise KeyboardInterrupt
 
-    with pytest.raises(Interrupted, match="5 of 28 results are recorded in .*same command again"):
+    with pytest.raises(Interrupted, match=r"5 of 28 results are recorded in .*same command again"):
         interruptible(partial(run, plan(problems), latent(problems), tmp_path, progress=stop), tmp_path)
     with anyio.run(run, plan(problems), latent(problems), tmp_path) as whole:
         assert whole.complete
@@ -163,11 +177,12 @@ def test_a_changed_set_or_model_is_refused(tmp_path: Path) -> None:
 
 def test_an_error_ends_the_run_and_keeps_what_was_done(tmp_path: Path) -> None:
     problems = numbered(4)
-    broken = dataclasses.replace(problems, keys={key: value for key, value in problems.keys.items() if key != "set/3"})
-    with pytest.raises(Exception, match="problem 'set/3' has no key"):
-        anyio.run(partial(run, plan(broken), latent(problems), tmp_path, concurrency=1))
+    work = Plan((MajorityVote(2), Breaks()), problems)
+    with pytest.raises(ModelError, match="out of reach"):
+        anyio.run(partial(run, work, latent(problems), tmp_path, concurrency=1))
     with Run.open(tmp_path) as partial_run:
-        assert {record.problem for record in partial_run.records} == {"set/0", "set/1", "set/2"}
+        assert [(record.problem, record.spec) for record in partial_run.records if record.problem == "set/3"] == [("set/3", "majority_vote(n=2)")]
+        assert len(partial_run.records) == 7
 
 
 def test_caps_hold_for_every_problem_and_are_recorded() -> None:
@@ -204,7 +219,9 @@ def test_no_credential_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OPENAI_API_KEY", "very-secret-value")
     problems = numbered(1)
     work = dataclasses.replace(
-        plan(problems), model="m@https://me:hunter22@host/v1", command="OPENAI_API_KEY=very-secret-value outthink run x --api-key=abc123secret -b tokens=4096"
+        plan(problems),
+        model="m@https://me:hunter22@host/v1",
+        command="OPENAI_API_KEY=very-secret-value outthink run x --api-key=abc123secret -b tokens=4096",
     )
     finished(work, tmp_path).close()
     everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -230,6 +247,8 @@ def test_a_plan_that_makes_no_sense_is_refused() -> None:
         Plan((Greedy(),), problems, (0,))
     with pytest.raises(UsageError, match="is empty"):
         Plan((Greedy(),), numbered(0))
+    with pytest.raises(DataError, match="1 problems have no key, such as 'set/0'"):
+        Plan((Greedy(),), dataclasses.replace(problems, keys={}))
 
 
 def test_pool_grades_are_recorded_once_a_sample(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def test_amounts_are_means_and_speed_is_over_the_time_at_work() -> None:
 
 
 def test_troubles_are_counted() -> None:
-    rows = [record(0, "a", False, verdict="abstained", stopped="budget", missing={"budget": 3}), record(1, "a", False, verdict="unparsed", missing={"budget": 1})]
+    abstained = record(0, "a", False, verdict="abstained", stopped="budget", missing={"budget": 3})
+    rows = [abstained, record(1, "a", False, verdict="unparsed", missing={"budget": 1})]
     (row,) = summarise(recorded(rows))
     assert (row.abstained, row.unparsed, row.wrong, row.cut, row.missing, row.accuracy) == (1, 1, 0, 1, {"budget": 4}, 0.0)
 

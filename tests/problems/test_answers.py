@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from outthink.core.errors import DataError, UsageError
-from outthink.core.problem import Answer, AnswerKind
+from outthink.core.problem import Answer
 from outthink.problems.answers import Choice, Exact, Free, Math, Number, answer_kind
 from tests.problems.support import HUGE
 
@@ -85,9 +85,9 @@ def test_kinds_by_name():
         answer_kind("choice(99)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Choice(), Exact(), Free(), Choice(2, ("yes", "no"))])
-def test_every_kind(kind):
-    assert isinstance(kind, AnswerKind)
+def test_a_megabyte_takes_linear_time(kind):
     for name, text in HUGE.items():
         start = time.process_time()
         kind.parse(text)

@@ -76,6 +76,7 @@ def test_a_bomb_is_no_answer_and_costs_its_limit(bomb):
     assert equal("1/2", "0.50")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HUGE)
 def test_a_megabyte_takes_linear_time(name):
     start = time.process_time()

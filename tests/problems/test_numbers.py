@@ -109,6 +109,7 @@ def test_extract_takes_the_last_match_and_its_group():
         Number(extract="(")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HUGE)
 def test_a_megabyte_takes_linear_time(name):
     start = time.process_time()

@@ -76,7 +76,8 @@ def agreement(pairs: list[tuple[AnswerKind, str, str, bool]]) -> tuple[int, int]
 
 def test_number_agrees_with_the_labels_of_gsm8k_samples():
     keys = {row["id"]: row["answer"] for row in rows("gsm8k/items.jsonl")}
-    same, n = agreement([(Number(), s["text"], keys[row["id"]], s["correct"]) for row in rows("gsm8k_verifier/samples.jsonl") for s in row["samples"]])
+    every = [(keys[row["id"]], sample) for row in rows("gsm8k_verifier/samples.jsonl") for sample in row["samples"]]
+    same, n = agreement([(Number(), sample["text"], key, sample["correct"]) for key, sample in every])
     assert (same, n) == (3520, 3520)
 
 

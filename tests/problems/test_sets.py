@@ -75,7 +75,7 @@ def test_examples_are_never_problems(tmp_path):
 def test_generated_sets_make_their_examples_on_top():
     plain, shot = load("arithmetic(n=10)"), load("arithmetic(n=10)", shots=3)
     assert [p.question for p in plain.problems] == [p.question for p in shot.problems]
-    assert plain.prompt == "sum/1"
+    assert plain.prompt == "sum/2"
     assert plain.stop == ("\n",)
     asked = [m.text for m in shot.problems[0].messages[:-1] if m.role == "user"]
     assert not set(asked) & {p.question for p in shot.problems}

@@ -1,0 +1,150 @@
+"""The probe: it finds what a server does, whatever it claims; and the backend on a real llama.cpp server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from outthink.core.completion import Completion
+from outthink.core.data import cache_folder
+from outthink.core.request import Capture, Draw, Message, Prefix, Request, Sampling
+from outthink.models.openai import connect
+from outthink.models.probe import Probe, load, probe, save
+from tests.models.stub_server import Stub, serving
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OUTTHINK_CACHE", str(tmp_path))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def examined(stub: Stub) -> Probe:
+    async def go() -> Probe:
+        async with serving(stub):
+            return await probe(stub.url)
+
+    return asyncio.run(go())
+
+
+def test_what_the_stub_does_is_found():
+    found = examined(Stub((" 8, 9, 10",)))
+    assert (found.n_honoured, found.n_limit, found.usage_of_one, found.logprobs) == (True, None, False, True)
+    assert found.continuation == "echo"
+    assert (found.completions, found.scores, found.embeddings) == (True, False, True)
+    assert found.seed is False  # it gives the same text for every seed
+    assert found.stop is False
+    assert load(found.url, found.model) == found
+
+
+@pytest.mark.parametrize(("refuse", "limit"), [(True, 4), (False, 4), (True, 1), (False, 1)])
+def test_a_limit_of_n_is_found(refuse: bool, limit: int):
+    found = examined(Stub(n_limit=limit, refuse_n=refuse, usage="one"))
+    assert (found.n_honoured, found.n_limit) == (limit > 1, limit)
+    assert found.usage_of_one is (True if limit > 1 else None)
+
+
+def test_what_is_not_there_is_not_claimed():
+    found = examined(Stub(("1, 2, 3",), logprobs="refuse", echo=False))
+    assert found.logprobs is False
+    assert found.continuation is None  # a fresh answer begins with 1
+    assert examined(Stub(("8, 9",), logprobs=False, echo=False)).continuation in ("flag", "plain")
+
+
+def test_a_probe_is_used_by_connect():
+    stub = Stub(n_limit=2, refuse_n=True)
+
+    async def go() -> list[int]:
+        async with serving(stub):
+            await probe(stub.url)
+            stub.bodies.clear()
+            model = await connect(stub.url)
+            asked = [Draw(Request.ask("?"), i, i) for i in range(4)]
+            assert sum(chunk.done is not None async for chunk in model.stream(asked)) == 4
+            await model.aclose()
+        return [body.get("n", 1) for body in stub.bodies]
+
+    assert asyncio.run(go()) == [2, 2]
+
+
+def test_a_damaged_or_older_probe_is_made_again():
+    path = save(Probe("http://host/v1", "m"))
+    assert load("http://host/v1", "m") is not None
+    path.write_text(json.dumps({"url": "http://host/v1"}))
+    assert load("http://host/v1", "m") is None
+    path.write_text("{")
+    assert load("http://host/v1", "m") is None
+
+
+def test_the_table_names_everything():
+    rows = dict(Probe("http://host/v1", "m", n_honoured=True, n_limit=4).rows())
+    assert rows["n"] == "at most 4 in one request"
+    assert rows["seed"] == "unknown"
+
+
+_LLAMA = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.n_parallel, params.verbosity = sys.argv[1], 4 * 512, 4, -1
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+server = xllamacpp.Server(params)
+print("address " + server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def llama() -> Iterator[str]:
+    pytest.importorskip("xllamacpp")
+    given = os.environ.get("OUTTHINK_TEST_MODEL")
+    found = [Path(given)] if given else sorted((cache_folder() / "models").glob("*mol*.gguf")) or sorted((cache_folder() / "models").glob("*.gguf"))
+    if not found or not found[0].is_file():
+        pytest.skip("no model: set OUTTHINK_TEST_MODEL to a GGUF file, or run `outthink models get smollm2-135m`")
+    process = subprocess.Popen([sys.executable, "-c", _LLAMA, str(found[0])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith(b"address "):
+                yield line.decode().removeprefix("address ").strip()
+                break
+        else:
+            pytest.fail("llama.cpp's server did not start")
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_real_llama_cpp_server(llama: str, streaming: bool):
+    async def go() -> None:
+        found = await probe(llama)
+        assert (found.engine, found.n_limit, found.usage_of_one, found.logprobs) == ("llama.cpp", 4, True, True)
+        assert found.seed
+        model = await connect(llama, streaming=streaming)
+        sampling = Sampling(max_tokens=12)
+        ask = Request((Message("user", "What is 2+2?"),), sampling=sampling, capture=Capture(token_logprobs=True))
+        done = [chunk.done async for chunk in model.stream([Draw(ask, i, i) for i in range(6)]) if chunk.done]
+        assert len(done) == 6
+        for one in done:
+            assert isinstance(one, Completion)
+            assert one.usage.completion_tokens == len(one.token_logprobs or ())
+            assert one.logprob == pytest.approx(sum(one.token_logprobs or ()))
+        prefixed = Request(ask.messages, prefix=Prefix("The sum of 2 and"), sampling=Sampling(temperature=0, max_tokens=6))
+        (end,) = [chunk.done async for chunk in model.stream([Draw(prefixed, 0, 0)]) if chunk.done]
+        assert isinstance(end, Completion)
+        assert "sum of" not in end.text
+        (end,) = [chunk.done async for chunk in model.stream([Draw(Request.ask("x y " * 3000), 0, 0)]) if chunk.done]
+        assert not isinstance(end, Completion)
+        assert end is not None
+        assert end.kind == "context"
+        await model.aclose()
+
+    asyncio.run(go())
