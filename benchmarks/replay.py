@@ -62,13 +62,13 @@ def with_controls(table: SampleTable) -> None:
     curves(table, seed=0)
 
 
-def measure(work: Callable[[SampleTable], None], problems: int, samples: int, out: multiprocessing.Queue[tuple[float, float]]) -> None:
-    """Put (seconds, peak memory of the whole process in GB) of one piece of work."""
+def measure(work: Callable[[SampleTable], None], problems: int, samples: int, out: multiprocessing.Queue[tuple[float, float, float]]) -> None:
+    """Put (wall seconds, processor seconds, peak memory of the whole process in GB) of one piece of work."""
     table = pool(problems, samples)
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     work(table)
-    seconds = time.perf_counter() - start
-    out.put((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9))
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    out.put((seconds, processor, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9))
 
 
 def main(problems: int, samples: int) -> None:
@@ -79,9 +79,9 @@ def main(problems: int, samples: int) -> None:
         out = spawn.Queue()
         process = spawn.Process(target=measure, args=(work, problems, samples, out))
         process.start()
-        seconds, memory = out.get()
+        seconds, processor, memory = out.get()
         process.join()
-        print(f"{work.__name__:14} {seconds:7.2f} s   peak {memory:5.2f} GB (pool included)")
+        print(f"{work.__name__:14} {seconds:7.2f} s wall  {processor:6.2f} s processor   peak {memory:5.2f} GB (pool included)")
 
 
 if __name__ == "__main__":

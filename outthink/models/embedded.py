@@ -116,6 +116,8 @@ class EmbeddedModel:
             try:
                 async for chunk in receive:
                     yield chunk
+            except GeneratorExit:
+                pass  # closed early: the end of the generator, which a task group would wrap in a group of exceptions
             finally:
                 group.cancel_scope.cancel()
 

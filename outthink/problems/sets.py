@@ -76,7 +76,8 @@ def load(
     Args:
         name_or_path: a published set (`gsm8k`), a folder of `OUTTHINK_DATA` with items, a generated set (`arithmetic(n=50, digits=2)`), or a
             `.jsonl`, `.csv` or `.parquet` file.
-        prompt: a named prompt, a prompt file or a prompt; by default the one that fits the set or the kind of answer.
+        prompt: a named prompt, a prompt file or a prompt; by default the one that fits the set or the kind of answer. A question that
+            the prompt itself answers, as an example, is left out of the set.
         shots: worked examples before each question, drawn from the set; they are then no problems of it (a generated set makes extra ones).
         limit: at most this many problems, a random part that depends on `seed` and on the ids only; a smaller part is inside every larger one.
         seed: of that part and of the examples.
@@ -104,6 +105,8 @@ def load(
     kinds = _kinds(found, read, answer, extract or "")
     wanted = wanted or PROMPTS[_OWN_PROMPT.get(base) or _prompt_for(kinds[0])]
     order = list(range(len(ids))) if found.generated else sorted(range(len(ids)), key=lambda i: _rank(seed, ids[i]))
+    given_away = {question for question, _ in wanted.examples}
+    order = [i for i in order if read[i].question not in given_away]
     examples = _examples(named, order, read, wanted, shots)
     left = [i for i in order if i not in examples]
     if found.generated and limit is not None:

@@ -83,8 +83,10 @@ def test_a_finished_run_asks_nothing_again(tmp_path: Path) -> None:
     before = [record.to_json() for record in first.records]
     first.close()
     silent = latent(problems)
-    second = anyio.run(run, plan(problems), silent, tmp_path)
+    steps: list[Progress] = []
+    second = anyio.run(partial(run, plan(problems), silent, tmp_path, progress=steps.append))
     assert silent.served.calls == 0
+    assert steps == [Progress(21, 21, None, 0)]  # no finished cell is solved again, not even from the journal
     assert [record.to_json() for record in second.records] == before
 
 

@@ -67,7 +67,7 @@ def test_a_probe_is_used_by_connect():
             stub.bodies.clear()
             model = await connect(stub.url)
             asked = [Draw(Request.ask("?"), i, i) for i in range(4)]
-            assert sum(chunk.done is not None async for chunk in model.stream(asked)) == 4
+            assert len([chunk async for chunk in model.stream(asked) if chunk.done]) == 4
             await model.aclose()
         return [body.get("n", 1) for body in stub.bodies]
 
@@ -107,7 +107,8 @@ def llama() -> Iterator[str]:
     found = [Path(given)] if given else sorted((cache_folder() / "models").glob("*mol*.gguf")) or sorted((cache_folder() / "models").glob("*.gguf"))
     if not found or not found[0].is_file():
         pytest.skip("no model: set OUTTHINK_TEST_MODEL to a GGUF file, or run `outthink models get smollm2-135m`")
-    process = subprocess.Popen([sys.executable, "-c", _LLAMA, str(found[0])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-c", _LLAMA, str(found[0])]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
         for line in process.stdout:

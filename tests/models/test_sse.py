@@ -12,15 +12,14 @@ LINE = st.text(alphabet=st.characters(exclude_characters="\r\n", exclude_categor
 
 @given(st.lists(st.lists(LINE, min_size=1, max_size=3), max_size=6), st.sampled_from(["\n", "\r\n", "\r"]), st.data())
 def test_any_cut_gives_the_events_that_were_written(events: list[list[str]], end: str, data: st.DataObject):
-    written = [[line for line in lines] for lines in events]
-    raw = "".join(f": comment{end}" + "".join(f"data: {line}{end}" for line in lines) + end for lines in written).encode()
+    raw = "".join(f": comment{end}" + "".join(f"data: {line}{end}" for line in lines) + end for lines in events).encode()
     parser, found, rest = EventParser(), [], raw
     while rest:
         size = data.draw(st.integers(1, len(rest)))
         found += parser.feed(rest[:size])
         rest = rest[size:]
     found += parser.feed(b"\n")  # ends a CR that could have been half of a CR LF
-    assert found == ["\n".join(lines) for lines in written]
+    assert found == ["\n".join(lines) for lines in events]
 
 
 def test_an_event_that_the_end_cuts_off_is_dropped_and_other_fields_are_passed_over():

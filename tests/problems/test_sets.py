@@ -81,6 +81,13 @@ def test_generated_sets_make_their_examples_on_top():
     assert not set(asked) & {p.question for p in shot.problems}
 
 
+def test_a_question_that_the_prompt_answers_is_left_out(tmp_path):
+    prompt = tmp_path / "mine.toml"
+    prompt.write_text('user = "{question}"\nexamples = [["What is 3 + 1?", "4"]]')
+    ids = [problem.id for problem in load(jsonl(tmp_path / "a.jsonl", ROWS), prompt=str(prompt)).problems]
+    assert ids == [f"p{i}" for i in range(20) if i != 3]
+
+
 def test_ids_come_from_the_question(tmp_path):
     bare = [{"question": "a?", "answer": "1"}, {"question": "b?", "answer": "2"}]
     first = [p.id for p in load(jsonl(tmp_path / "a.jsonl", bare)).problems]

@@ -1,0 +1,91 @@
+"""The command line as a user meets it: exit codes, one-sentence errors, settings and their precedence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from outthink.cli.app import COMMANDS, run, settings
+from outthink.core.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([command, "--help"]) == 0
+    assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nosuch"], 2, "no command 'nosuch'"),
+        (["solv"], 2, "Did you mean 'solve'?"),
+        (["methods", "best_of"], 2, "Did you mean 'best_of_n'?"),
+        (["solve", "x", "-s", "best_of_n(m=3)"], 2, "no knob 'm'"),
+        (["solve", "x", "-s", "best_of_n(n=)"], 2, "not a spec"),
+        (["solve", "x", "-m", "/nowhere/x.gguf"], 4, "there is no such file"),
+        (["solve", "x", "--budget", "tokens=-1"], 2, "must be 0 or more"),
+        (["solve", " "], 2, "question is empty"),
+        (["run", "nosuchset"], 3, "unknown problem set 'nosuchset'"),
+        (["run", "arithmetic(n=2)", "--budgets", "1,x"], 2, "budgets '1,x'"),
+        (["report", "nowhere"], 6, "no journal"),
+        (["reproduce"], 2, "name papers"),
+        (["reproduce", "999"], 2, "999"),
+        (["papers", "0"], 2, "0"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_an_exit_code(arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == code
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+
+
+def test_settings_file_fills_defaults_and_a_flag_wins(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("outthink.toml").write_text('model = "/in/the/file.gguf"\n[solve]\nstrategy = "greedy"\n')
+    assert run(["solve", "x"]) == 4
+    assert "/in/the/file.gguf" in capsys.readouterr().err
+    monkeypatch.setenv("OUTTHINK_MODEL", "/in/the/environment.gguf")
+    assert run(["solve", "x"]) == 4
+    assert "/in/the/environment.gguf" in capsys.readouterr().err
+    assert run(["solve", "x", "-m", "/in/the/flag.gguf"]) == 4
+    assert "/in/the/flag.gguf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("modell = 1", "Did you mean 'model'?"), ("[runn]\n", "Did you mean 'run'?"), ("[run]\nnosuch = 1", "no option 'nosuch'"), ("a = = b", "not valid TOML")],
+)
+def test_a_wrong_settings_file_is_named(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "outthink.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="outthink.toml") as error:
+        settings(path)
+    assert said in str(error.value)
+
+
+def test_methods_and_papers_are_read_from_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["methods", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["best_of_n"]["knobs"] == ["n=16", "verifier=sequence_likelihood()"]
+    assert run(["papers", "--json"]) == 0
+    papers = {row["paper"]: row for row in json.loads(capsys.readouterr().out)}
+    assert len(papers) == 141
+    assert "strategy majority_vote" in papers[5]["implemented_by"]
+    assert papers[113]["reproductions"]
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, outthink; print([m for m in ('numpy', 'typer', 'aiohttp', 'rich', 'torch', 'sqlite3') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

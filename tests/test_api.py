@@ -1,0 +1,50 @@
+"""The sync door: in plain code, inside a running event loop, and everything it exports."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import outthink
+from outthink.models.scripted import ScriptedModel
+
+
+def test_every_exported_name_is_there() -> None:
+    for name in outthink.__all__:
+        assert getattr(outthink, name) is not None
+    with pytest.raises(AttributeError, match="nosuch"):
+        outthink.nosuch  # noqa: B018
+
+
+def test_solve_votes() -> None:
+    solution = outthink.solve("?", ScriptedModel(["1", "2", "2"]), "majority_vote(n=3)", answer="number")
+    assert solution.answer is not None
+    assert solution.answer.value == "2"
+    assert solution.confidence == pytest.approx(2 / 3)
+
+
+def test_solve_inside_a_running_loop() -> None:
+    async def notebook() -> outthink.Solution:
+        return outthink.solve("?", ScriptedModel(["7"]), "greedy", answer="number")
+
+    solution = asyncio.run(notebook())
+    assert str(solution.answer) == "7"
+
+
+def test_an_error_comes_out_as_itself_inside_a_running_loop() -> None:
+    async def notebook() -> None:
+        outthink.solve("?", ScriptedModel(["7"]), "greedyy")
+
+    with pytest.raises(outthink.OutthinkError, match="Did you mean 'greedy'"):
+        asyncio.run(notebook())
+
+
+def test_the_same_question_again_costs_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "record.sqlite"
+    first = outthink.solve("?", ScriptedModel(["1", "2", "2"]), "majority_vote(n=3)", answer="number", journal=file)
+    again = outthink.solve("?", ScriptedModel(["9", "9", "9"]), "majority_vote(n=3)", answer="number", journal=file)
+    assert again.answer == first.answer
+    assert again.charged == first.charged
+    assert again.paid.calls == 0
