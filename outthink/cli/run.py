@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from outthink.core.protocols import Model
+    from outthink.core.shared import Event
     from outthink.core.spend import Budget
     from outthink.core.spend import Price as ModelPrice
-    from outthink.core.shared import Event
     from outthink.evaluate.plan import Plan
     from outthink.evaluate.run import Run
     from outthink.evaluate.work import Progress

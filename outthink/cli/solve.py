@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.options import JudgeModel, Json, MaxTokens, Quiet, Seed, Temperature, TopP
+from outthink.cli.options import Json, JudgeModel, MaxTokens, Quiet, Seed, Temperature, TopP
 
 DEFAULT_MODEL = "smollm2-135m"
 

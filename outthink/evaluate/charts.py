@@ -144,7 +144,7 @@ def stacked(*charts: Chart) -> Chart:
         return charts[0]
     inner = [{key: value for key, value in chart.items() if key not in ("config", "$schema", "padding", "background")} for chart in charts]
     outer: Chart = {key: charts[0][key] for key in ("config", "$schema", "padding", "background") if key in charts[0]}
-    return {**outer, "vconcat": inner, "spacing": 40}
+    return {**outer, "vconcat": inner, "spacing": 40, "resolve": {"scale": {"color": "independent"}}}
 
 
 def png(chart: Chart, path: Path | str, *, scale: float = 2.0) -> None:

@@ -100,9 +100,7 @@ def _sample(problem: str, request: Request, model: str, draw: int, sample: Mappi
     spend = Spend(usage.completion_tokens, usage.prompt_tokens, 1)
     place = f"{problem.replace('/', '∕')}/seed=0"
     body = Completion(text, "stop", usage).to_json()
-    return Call(
-        place, request.digest, draw, "sample", "done", "policy", problem, model, None, spend, Spend(), "estimated", body, request.to_json()
-    )
+    return Call(place, request.digest, draw, "sample", "done", "policy", problem, model, None, spend, Spend(), "estimated", body, request.to_json())
 
 
 def _judgements(call: Call, sample: Mapping[str, object]) -> Iterator[Call]:

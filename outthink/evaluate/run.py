@@ -1,7 +1,7 @@
 """A run: every cell of a plan on every problem, each recorded once. Killed or interrupted, the same command goes on where it was.
 
-    FOLDER/journal.sqlite    every call, every record, every graded sample: the truth
-    FOLDER/run.json          the settings, for people
+FOLDER/journal.sqlite    every call, every record, every graded sample: the truth
+FOLDER/run.json          the settings, for people
 """
 
 from __future__ import annotations

@@ -161,9 +161,9 @@ class Transport:
 
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=self._timeout_s)
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)  # the gate limits
-            lane = _Lane(aiohttp.ClientSession(
-                    connector=connector, timeout=timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-                ), self._limits)
+            lane = _Lane(
+                aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()), self._limits
+            )
             self._lanes[loop] = lane
         return lane
 

@@ -108,5 +108,3 @@ async def timed(draws: Sequence[Draw], replies: Sequence[Reply], served: Served,
     finally:
         served.in_flight -= len(live)
         served.cut += len(live)
-
-

@@ -45,9 +45,7 @@ class Dialect:
     usage_of_one: bool | None = None
 
 
-def body_of(
-    request: Request, n: int, *, model: str, api: Api, dialect: Dialect, template: Template | None, stream: bool, logprobs: bool
-) -> bytes:
+def body_of(request: Request, n: int, *, model: str, api: Api, dialect: Dialect, template: Template | None, stream: bool, logprobs: bool) -> bytes:
     """The JSON of one HTTP request for n samples, without a seed (see `seeded`).
 
     Args:

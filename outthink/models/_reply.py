@@ -74,9 +74,7 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
     tokens = _logprobs(choice.get("logprobs"))
     if wants_logprobs and tokens is None and text:
         return Failure("capability", "the server returned no log probabilities, which this request captures; use the embedded engine")
-    completion = Completion(
-        text.removeprefix(echoed), finish, Usage(), reasoning if isinstance(reasoning, str) else str(reasoning), tool_calls=calls
-    )
+    completion = Completion(text.removeprefix(echoed), finish, Usage(), reasoning if isinstance(reasoning, str) else str(reasoning), tool_calls=calls)
     if tokens is None:
         return completion
     values, tops, ids = tokens

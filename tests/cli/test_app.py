@@ -64,7 +64,12 @@ def test_settings_file_fills_defaults_and_a_flag_wins(capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("modell = 1", "Did you mean 'model'?"), ("[runn]\n", "Did you mean 'run'?"), ("[run]\nnosuch = 1", "no option 'nosuch'"), ("a = = b", "not valid TOML")],
+    [
+        ("modell = 1", "Did you mean 'model'?"),
+        ("[runn]\n", "Did you mean 'run'?"),
+        ("[run]\nnosuch = 1", "no option 'nosuch'"),
+        ("a = = b", "not valid TOML"),
+    ],
 )
 def test_a_wrong_settings_file_is_named(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "outthink.toml"

@@ -121,8 +121,7 @@ def outcome(run: Run) -> Solution:
     """The solution without what depends on how much was recorded before: its ledgers keep what was charged only."""
     assert run.solution is not None
     ledgers = {
-        role: dataclasses.replace(ledger, charged=rounded(ledger.charged), paid=Spend())
-        for role, ledger in sorted(run.solution.ledgers.items())
+        role: dataclasses.replace(ledger, charged=rounded(ledger.charged), paid=Spend()) for role, ledger in sorted(run.solution.ledgers.items())
     }
     return dataclasses.replace(run.solution, ledgers=ledgers, missing=dict(sorted(run.solution.missing.items())))
 
@@ -231,9 +230,7 @@ def check_replay(strategy: Strategy, world: World, budget: Budget) -> None:
     pool = Pool(live.journal)
     recorded = {call.model for call in live.journal.calls("sample")}
     replays = {
-        role: ReplayModel(
-            pool, model=f"{model.name}@{model.engine}", price=PRICE, shares_prompt=world.shares_prompt, bound=model.prompt_bound
-        )
+        role: ReplayModel(pool, model=f"{model.name}@{model.engine}", price=PRICE, shares_prompt=world.shares_prompt, bound=model.prompt_bound)
         for role, model in live.models.items()
         if f"{model.name}@{model.engine}" in recorded
     }

@@ -9,9 +9,7 @@ from outthink.core.meter import Hold, Meter, Place, Ticket, Turnstile
 from outthink.core.spend import Budget, Spend
 
 
-def ticket(
-    meter: Meter, tokens: int, *, batch: str = "a", prompt: int = 0, share: int = 0, hold: Hold | None = None, judged: bool = False
-) -> Ticket:
+def ticket(meter: Meter, tokens: int, *, batch: str = "a", prompt: int = 0, share: int = 0, hold: Hold | None = None, judged: bool = False) -> Ticket:
     bound, shared = Spend(tokens, prompt, 1), Spend(tokens, 0, 1)
     return Ticket(meter, bound, shared, Spend(share), hold or Hold(), judged, batch)
 

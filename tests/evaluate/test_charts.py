@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from outthink.evaluate.charts import bar_chart, javascript, line_chart, png, stacked, svg
+from outthink.evaluate.charts import COLOURS, bar_chart, javascript, line_chart, png, stacked, svg
 
 ROWS = [
     {"k": k, "accuracy": 0.1 * (i + 1) + 0.05 * s, "low": 0.1 * i, "high": 0.1 * (i + 2), "method": name}
@@ -45,6 +45,13 @@ def test_one_chart_writes_png_and_stacks(tmp_path: Path) -> None:
     png(both, tmp_path / "c.png", scale=1)
     assert (tmp_path / "c.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     json.dumps(both, allow_nan=False)
+
+
+def test_a_stacked_chart_keeps_its_own_colours() -> None:
+    other = line_chart([{"k": 1, "y": 1, "m": "limit"}, {"k": 2, "y": 1, "m": "limit"}], x="k", y="y", series="m", x_title="", y_title="")
+    both = svg(stacked(other, chart(controls=["limit"])))
+    assert COLOURS[0] in both.split(">limit<")[0]  # an ordinary series in the first chart ...
+    assert "#7b8794" in both.split(">limit<")[1]  # ... and grey in the second, where it is a control
 
 
 def test_rows_that_cannot_be_shown_are_left_out_and_none_is_an_error() -> None:

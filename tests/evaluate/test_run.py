@@ -91,9 +91,7 @@ def test_a_finished_run_asks_nothing_again(tmp_path: Path) -> None:
 
 
 def _child(folder: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.evaluate.support", str(folder)], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([sys.executable, "-m", "tests.evaluate.support", str(folder)], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
 
 
 def _wait_for_records(folder: Path, child: subprocess.Popen[str], size: int) -> None:

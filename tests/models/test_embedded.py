@@ -75,7 +75,9 @@ async def a_prefix_is_continued_exactly(model: EmbeddedModel) -> None:
     assert whole.token_ids is not None
     start = whole.token_ids[:5]
     (first,) = await drawn(model, [Draw(dataclasses.replace(greedy, sampling=Sampling(temperature=0, max_tokens=5)), 0, 1)])
-    (rest,) = await drawn(model, [Draw(dataclasses.replace(greedy, prefix=Prefix(first.text, start), sampling=Sampling(temperature=0, max_tokens=7)), 0, 1)])
+    (rest,) = await drawn(
+        model, [Draw(dataclasses.replace(greedy, prefix=Prefix(first.text, start), sampling=Sampling(temperature=0, max_tokens=7)), 0, 1)]
+    )
     assert first.text + rest.text == whole.text
 
 

@@ -126,7 +126,10 @@ def test_images_and_tool_results_are_sent():
     parts = (Text("what is it?"), Image("data:image/png;base64,AAAA"))
     run(stub, request=Request((Message("user", parts), Message("tool", "7", tool_call_id="c1"))))
     assert stub.bodies[0]["messages"] == [
-        {"role": "user", "content": [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}],
+        },
         {"role": "tool", "content": "7", "tool_call_id": "c1"},
     ]
 

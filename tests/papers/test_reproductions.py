@@ -77,9 +77,7 @@ def test_ties_given_to_the_right_one_fail_72(monkeypatch: pytest.MonkeyPatch):
 
 def test_one_round_too_few_fails_72(monkeypatch: pytest.MonkeyPatch):
     honest = p072_tournaments.knockout_trials
-    monkeypatch.setattr(
-        p072_tournaments, "knockout_trials", lambda p, q, n, k, trials, seed: honest(p, q, n // 2, k, trials=trials, seed=seed)
-    )
+    monkeypatch.setattr(p072_tournaments, "knockout_trials", lambda p, q, n, k, trials, seed: honest(p, q, n // 2, k, trials=trials, seed=seed))
     verdicts = _verdicts(p072_tournaments.simulated_tournaments)
     assert not any(holds for claim, holds in verdicts.items() if claim.startswith("simulated success"))
 

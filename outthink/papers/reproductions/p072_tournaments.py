@@ -118,9 +118,7 @@ def real_strategy() -> Iterator[Measured]:
         trials=600, chance=0.3, seed=SEED,
     )  # fmt: skip
     solutions = solve_each(League(8, 1, comparer=SimulatedComparer(truth, 1.0)), model, problems, seed=SEED)
-    yield share_matches(
-        "league with a perfect judge: 1 - (1 - p_gen)^N", successes=right_ones(solutions), trials=600, chance=1 - 0.7**8, seed=SEED
-    )
+    yield share_matches("league with a perfect judge: 1 - (1 - p_gen)^N", successes=right_ones(solutions), trials=600, chance=1 - 0.7**8, seed=SEED)
     solutions = solve_each(League(8, 1, comparer=SimulatedComparer(truth, 0.7)), model, problems, seed=SEED)
     right = right_ones(solutions)
     yield Measured.above(

@@ -202,9 +202,7 @@ def _labels(answers: list[str | None]) -> list[int]:
     return [-1 if answer is None else codes.setdefault(answer, len(codes)) for answer in answers]
 
 
-def _prediction_error(
-    seen: NDArray[np.float64], truth: NDArray[np.float64], budgets: list[int] = SEEN, target: int = DRAWS
-) -> tuple[float, float]:
+def _prediction_error(seen: NDArray[np.float64], truth: NDArray[np.float64], budgets: list[int] = SEEN, target: int = DRAWS) -> tuple[float, float]:
     """95% bootstrap interval over problems of (law fitted on the seen budgets) less (coverage at the target)."""
     table = np.concatenate([seen, truth[:, None]], axis=1)
     errors = []
