@@ -3,6 +3,8 @@
 The server is `tests/models/stub_server.py` in a process of its own, once as a server that honours `n` and once as one that does not.
 Contenders run in processes of their own, its-hub and optillm in their own virtual environments, made here from PyPI. Rounds are
 interleaved in pairs, outthink first in every other; a ratio is the geometric mean of the paired ratios with its bootstrap interval.
+optillm's job is its `majority_voting` of 16 where the server honours `n`. Where it does not, that plug-in votes over the one sample it
+gets, which is no vote; then its job is `self_consistency`, which always draws 5 samples one by one (a third of our 16).
 Each contender runs at the number of jobs at once that serves it best of 4, 16 and 64. Targets: its-hub 1, optillm 50.
 
     python benchmarks/openai_jobs.py [--pairs 10] [--jobs 300] [--peers FOLDER] [--only n|no-n]
@@ -68,7 +70,8 @@ def work_outthink(url: str) -> None:
         name = f"problem-{next(counter)}"  # every job is new: nothing may come from the journal
         problem = Problem(name, (Message("user", f"What is 6 x 7? ({name})"),), Exact(extract=r"\\boxed\{([^}]+)\}"))
         solution = await attempt(MajorityVote(n=SAMPLES), problem, Session.open(model, journal=journal, place=(name,)))
-        assert solution.candidates == SAMPLES and solution.answer is not None, solution
+        assert solution.candidates == SAMPLES, solution
+        assert solution.answer is not None, solution
 
     _serve_rounds(loop, job)
 
@@ -88,15 +91,15 @@ def work_its_hub(url: str) -> None:
     _serve_rounds(loop, job)
 
 
-def work_optillm(url: str) -> None:
-    """The same jobs asked of optillm's proxy: its majority voting of 16, over one kept-open client."""
+def work_optillm(url: str, approach: str) -> None:
+    """The same jobs asked of optillm's proxy over one kept-open client; `k` is read by majority_voting alone."""
     import aiohttp
 
     loop = asyncio.new_event_loop()
     client = loop.run_until_complete(_client(aiohttp.ClientSession))
 
     async def job(number: int) -> None:
-        body = {"model": "majority_voting-stub-model", "messages": [{"role": "user", "content": f"What is 6 x 7? ({number})"}], "k": SAMPLES}
+        body = {"model": f"{approach}-stub-model", "messages": [{"role": "user", "content": f"What is 6 x 7? ({number})"}], "k": SAMPLES}
         async with client.post(f"{url}/chat/completions", json=body) as response:
             reply = await response.json()
             assert reply["choices"][0]["message"]["content"], reply
@@ -111,11 +114,11 @@ async def _client(make):  # type: ignore[no-untyped-def]
 class Contender:
     """A worker process that does rounds of jobs on request."""
 
-    def __init__(self, name: str, python: str, url: str) -> None:
+    def __init__(self, name: str, python: str, url: str, approach: str = "") -> None:
         self.name, self.at_once = name, 0
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
         self.process = subprocess.Popen(
-            [python, str(HERE), "--work", name, "--url", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            [python, str(HERE), "--work", name, "--url", url, "--approach", approach], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
         assert self.process.stdout is not None
         if self.process.stdout.readline().strip() != "ready":
@@ -123,7 +126,8 @@ class Contender:
 
     def rate(self, jobs: int, at_once: int | None = None) -> float:
         """Jobs a second of one round."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.write(f"{jobs} {at_once or self.at_once}\n")
         self.process.stdin.flush()
         return jobs / float(self.process.stdout.readline())
@@ -214,9 +218,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--work", choices=("outthink", "its-hub", "optillm"), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
+    parser.add_argument("--approach", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
-        {"outthink": work_outthink, "its-hub": work_its_hub, "optillm": work_optillm}[given.work](given.url)
+        if given.work == "optillm":
+            work_optillm(given.url, given.approach)
+        else:
+            {"outthink": work_outthink, "its-hub": work_its_hub}[given.work](given.url)
         return
     results = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -239,8 +247,10 @@ def main() -> None:
                     results.append({"n": mode, **compare(ours, theirs, given.pairs, given.jobs, given.jobs, 1.0)})
                 if optillm:
                     proxy = stack.enter_context(optillm_proxy(optillm, url))
-                    theirs = Contender("optillm", sys.executable, proxy)
+                    approach = "majority_voting" if mode == "n" else "self_consistency"
+                    theirs = Contender("optillm", sys.executable, proxy, approach)
                     stack.callback(theirs.process.kill)
+                    print(f"  optillm's approach: {approach}")
                     theirs.tune(24)
                     results.append({"n": mode, **compare(ours, theirs, max(3, given.pairs // 2), given.jobs, 24, 50.0)})
     if given.json:
