@@ -117,9 +117,8 @@ class Contender:
     def __init__(self, name: str, python: str, url: str, approach: str = "") -> None:
         self.name, self.at_once = name, 0
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-        self.process = subprocess.Popen(
-            [python, str(HERE), "--work", name, "--url", url, "--approach", approach], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+        command = [python, str(HERE), "--work", name, "--url", url, "--approach", approach]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
         if self.process.stdout.readline().strip() != "ready":
             raise RuntimeError(f"{name} did not start")

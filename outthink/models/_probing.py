@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from outthink.core.completion import Completion
 from outthink.core.errors import CapabilityError
 from outthink.core.request import Request
-from outthink.models._http import Rejected, Unserved
+from outthink.models._errors import Rejected, Unserved
 from outthink.models._payload import Continuation, adapted
 from outthink.models._reply import Json, Reported, choices_of, covers_one, read_choice
 from outthink.models._score import embeddings, scored

@@ -6,7 +6,7 @@ import json
 
 from outthink.core.completion import TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError
-from outthink.models._http import Rejected, Unserved
+from outthink.models._errors import Rejected, Unserved
 from outthink.models._service import Server
 
 

@@ -12,7 +12,8 @@ import anyio
 from outthink.core.completion import Chunk, Completion, Failure
 from outthink.core.errors import ModelError
 from outthink.core.request import Draw, Request
-from outthink.models._http import Broken, Rejected, Transport, Unserved, read_object
+from outthink.models._errors import Broken, Rejected, Unserved
+from outthink.models._http import Transport, read_object
 from outthink.models._payload import Api, Dialect, adapted, body_of, seeded
 from outthink.models._reply import BYTES_PER_TOKEN, Json, Reported, choices_of, covers_one, read_choice, with_usage
 from outthink.models._streaming import Assembly, Streamed, read_stream

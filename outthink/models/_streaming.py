@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from outthink.models._http import Broken, words_of
+from outthink.models._errors import Broken, words_of
 from outthink.models._reply import Json
 from outthink.models._sse import DONE, EventParser
 

@@ -16,7 +16,8 @@ from outthink.core.completion import Chunk, TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError, nearest
 from outthink.core.request import Draw, Image, Prefix, Request
 from outthink.core.spend import Price
-from outthink.models._http import Transport, clean_url
+from outthink.models._errors import clean_url
+from outthink.models._http import Transport
 from outthink.models._limits import Limits, Retry
 from outthink.models._payload import Api, Continuation, Dialect, prompt_bound
 from outthink.models._score import embeddings, scored

@@ -110,7 +110,7 @@ def load(url: str, model: str) -> Probe | None:
 
 def save(probe: Probe) -> Path:
     """Keep a probe in the cache and return its file. An address with credentials in it is kept under its hash and without them."""
-    from outthink.models._http import redact
+    from outthink.models._errors import redact
 
     path = _file(probe.url, probe.model)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,10 @@ from outthink.problems.prompts import prompt_of
 
 PROMPTS = {
     "direct": "{question} Reply with the number only.",
-    "cot": "{question} Work it out step by step, then end with one line: The answer is N.",
+    "cot": "{question} Work it out step by step, and give the result at the end.",
 }
-"""What chain of thought is held against: the same question, with and without a request for the work."""
+"""What chain of thought is held against: the same question, with and without a request for the work. No form of the last line is shown:
+small models copy it ("The answer is N.") in place of the answer."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def test_settings_file_fills_defaults_and_a_flag_wins(capsys: pytest.CaptureFixt
 def test_a_wrong_settings_file_is_named(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "outthink.toml"
     path.write_text(text)
-    with pytest.raises(UsageError, match="outthink.toml") as error:
+    with pytest.raises(UsageError, match=r"outthink\.toml") as error:
         settings(path)
     assert said in str(error.value)
 

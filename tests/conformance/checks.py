@@ -11,13 +11,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 
 from outthink.core.attempt import attempt
-from outthink.core.completion import Completion
+from outthink.core.completion import Usage
 from outthink.core.journal import Journal
 from outthink.core.pool import Pool
 from outthink.core.problem import Problem
@@ -139,18 +138,11 @@ def check_nothing_in_flight(run: Run) -> None:
 
 
 def check_paid_is_served(run: Run) -> None:
-    """Accounting: what each ledger paid is what its model served, and the journal's rows add up to it."""
-    recorded: dict[str, Spend] = {}
-    for call in run.journal.calls():
-        role = "judge" if call.role != "policy" else "policy"
-        recorded[role] = recorded.get(role, Spend()) + call.paid
+    """Accounting: what each ledger paid is what its model served, by the model's own counts."""
     for role, model in run.models.items():
         paid = run.session.shared.ledgers[role].paid if role in run.session.shared.ledgers else Spend()
         served = Spend(model.served.completion_tokens, model.served.prompt_tokens, model.served.calls)
         assert Spend(paid.completion_tokens, paid.prompt_tokens, paid.calls) == served, role
-        if run.journal.path is None and role in recorded:  # an in-memory journal of this run only holds this run
-            held = recorded[role]
-            assert held.calls >= served.calls
 
 
 def check_honest(run: Run) -> None:
@@ -172,7 +164,10 @@ def check_budget(strategy: Strategy, world: World, budget: Budget) -> Run:
     done = solved(strategy, world, budget)
     solution = done.solution
     assert solution is not None
-    served = sum((PRICE.of(_usage(model), calls=model.served.calls) for model in done.models.values()), Spend())
+    served = sum(
+        (PRICE.of(Usage(model.served.prompt_tokens, model.served.completion_tokens), calls=model.served.calls) for model in done.models.values()),
+        Spend(),
+    )
     for name in SPEND_FIELDS:
         cap = getattr(budget, name)
         if cap is not None:
@@ -185,12 +180,6 @@ def check_budget(strategy: Strategy, world: World, budget: Budget) -> Run:
     if not world.failure_rate:
         assert "judgement failed" not in solution.missing, "the judge's share was set aside, so every sample is judged"
     return done
-
-
-def _usage(model: LatentAnswers):  # type: ignore[no-untyped-def]
-    from outthink.core.completion import Usage
-
-    return Usage(model.served.prompt_tokens, model.served.completion_tokens)
 
 
 def check_determinism(strategy: Strategy, world: World, budget: Budget) -> None:
@@ -288,11 +277,3 @@ def check_answers(strategy: Strategy, world: World) -> None:
     assert done.solution is not None
     answers = [PROBLEM.answer.parse(sample.completion.text) for sample in Pool(done.journal).samples()]
     assert (done.solution.answer is None) == all(answer is None for answer in answers)
-
-
-def texts(journal: Journal) -> Sequence[str]:
-    """All sampled texts, in the order of their recording."""
-    return [Completion.from_json(call.body).text for call in journal.calls("sample", state="done")]
-
-
-Check = Callable[[Strategy, World, Budget], object]

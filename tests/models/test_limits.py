@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outthink.models._http import clean_url, redact, words_of
+from outthink.models._errors import clean_url, redact, words_of
 from outthink.models._limits import WINDOW_S, Limits, Retry, Window, retry_after
 from outthink.models._payload import Dialect, adapted
 from outthink.models._reply import share

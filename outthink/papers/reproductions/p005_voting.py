@@ -19,7 +19,7 @@ from outthink.core import data
 from outthink.core.request import Sampling
 from outthink.models import store
 from outthink.models.simulated import LatentAnswers
-from outthink.papers.arithmetic import Exercise, products, sums
+from outthink.papers.arithmetic import PROMPTS, Exercise, products, sums
 from outthink.papers.evidence import share_matches, wilson
 from outthink.papers.fixtures import Fixture, Progress
 from outthink.papers.harness import reproduction
@@ -122,8 +122,9 @@ def _levels(items: int) -> dict[str, list[Exercise]]:
     return {"products": products(items, seed=SEED), "sums": sums(items // 2, digits=1, seed=SEED)}
 
 
-CODER_ANSWERS = Fixture("cot-coder", _record, {"model": CODER, "items": 80, "max_tokens": 256}, "about five minutes on two cores")
-DEFAULT_ANSWERS = Fixture("cot-default", _record, {"model": store.DEFAULT, "items": 80, "max_tokens": 256}, "about three minutes on two cores")
+_ASKED: dict[str, str | int | float] = {"items": 80, "max_tokens": 256, **PROMPTS}
+CODER_ANSWERS = Fixture("cot-coder", _record, {"model": CODER, **_ASKED}, "about ten minutes on two cores")
+DEFAULT_ANSWERS = Fixture("cot-default", _record, {"model": store.DEFAULT, **_ASKED}, "about five minutes on two cores")
 
 
 @reproduction(paper=5, kind="real", needs=(f"model:{CODER}",), prepare=CODER_ANSWERS)
