@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import anyio
 
@@ -22,10 +22,11 @@ from outthink.core.solution import Solution
 from outthink.core.spec import build
 from outthink.core.spend import Budget
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def solve(
+async def solve_async(
     question: str | Problem,
     model: str | Model = "smollm2-135m",
     strategy: str | Strategy = "majority_vote",
@@ -38,7 +39,7 @@ def solve(
     judge: str | Model | None = None,
     listen: Callable[[Event], None] | None = None,
 ) -> Solution:
-    """Solve one problem, from sync code; works inside a running event loop (a notebook) too.
+    """Solve one problem. `solve` is the same as a plain function, which also works inside a running event loop (a notebook).
 
     Args:
         question: what to ask, or a whole problem.
@@ -62,24 +63,6 @@ def solve(
         >>> solve("What is 17 + 25?", strategy="majority_vote(n=8)", answer="number").answer  # doctest: +SKIP
         Answer(value='42', raw='42')
     """
-    return _run(partial(solve_async, question, model, strategy, answer=answer, budget=budget, sampling=sampling, seed=seed, journal=journal,
-                        judge=judge, listen=listen))  # fmt: skip
-
-
-async def solve_async(
-    question: str | Problem,
-    model: str | Model = "smollm2-135m",
-    strategy: str | Strategy = "majority_vote",
-    *,
-    answer: str | AnswerKind = "free",
-    budget: str | Budget = Budget(),
-    sampling: Sampling = Sampling(),
-    seed: int = 0,
-    journal: str | Path | Journal | None = None,
-    judge: str | Model | None = None,
-    listen: Callable[[Event], None] | None = None,
-) -> Solution:
-    """The coroutine behind `solve`, with the same arguments. A model given as text is opened here and closed at the end."""
     from outthink.models.resolve import open_model
     from outthink.problems.answers import answer_kind
 
@@ -110,6 +93,14 @@ async def solve_async(
             record.close()
 
 
+def _sync(coroutine: Callable[P, Coroutine[object, object, T]]) -> Callable[P, T]:
+    @functools.wraps(coroutine)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return _run(functools.partial(coroutine, *args, **kwargs))
+
+    return run
+
+
 def _run(work: Callable[[], Awaitable[T]]) -> T:
     try:
         import asyncio
@@ -132,3 +123,6 @@ def _run(work: Callable[[], Awaitable[T]]) -> T:
     if raised:
         raise raised[0]
     return outcome[0]
+
+
+solve = _sync(solve_async)

@@ -6,6 +6,7 @@ first problems do not change when n grows. Nothing here is real-world data.
 
 from __future__ import annotations
 
+import abc
 import ast
 import dataclasses
 import random
@@ -23,7 +24,7 @@ _TRIES = 200  # in a row without a new question, after which a set counts as exh
 
 
 @dataclass(frozen=True)
-class Generated:
+class Generated(abc.ABC):
     """Fields of every generated set: how many problems, and the seed of their draw."""
 
     n: int = 50
@@ -31,9 +32,9 @@ class Generated:
     name: ClassVar[str]
     answer: ClassVar[str] = "number"
 
+    @abc.abstractmethod
     def one(self, rng: random.Random) -> Row:
         """One problem's question and answer, before it has an id."""
-        raise NotImplementedError
 
     def rows(self) -> list[Row]:
         """All rows, with ids `name/0`, `name/1`, ...
