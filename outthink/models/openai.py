@@ -1,7 +1,7 @@
 """Models behind an OpenAI-compatible address: llama.cpp, vLLM, Ollama, SGLang, and hosted ones.
 
-Run here against llama.cpp's server. The dialect of vLLM (`continue_final_message`, prompt log probabilities by `echo`) is written from
-its documentation and tested on exchanges made after it, not on a running vLLM.
+Run here against llama.cpp's server. The dialect of vLLM (`continue_final_message`, prompt log probabilities by `echo`) is
+unverified: it is tested on exchanges written by hand, none of them recorded from a running vLLM.
 
 Cost: n draws of one request are one HTTP request where the server honours `n`, else n. The answer comes whole unless `streaming` is
 set; closing the stream aborts what is in flight, which makes servers stop generating.

@@ -174,7 +174,7 @@ class TestContinuation:
         assert stub.bodies[0]["messages"][-1] == {"role": "assistant", "content": "The answer"}
 
     def test_vllm_is_told_to_continue_and_does_not_echo(self):
-        # unverified: made after vLLM's documentation, not recorded from a running server
+        # unverified: written by hand, not recorded from a running vLLM
         stub = Stub((" is 42.",), echo=False)
         assert texts(run(stub, request=self.PREFIXED, engine="vllm")) == [" is 42."]
         assert (stub.bodies[0]["continue_final_message"], stub.bodies[0]["add_generation_prompt"]) == (True, False)
@@ -210,7 +210,7 @@ class TestRefusals:
 
 class TestScoresAndEmbeddings:
     def test_scores_are_those_of_the_continuation(self):
-        # unverified: the shape of vLLM's legacy log probabilities, after its documentation
+        # unverified: the shape of vLLM's log probabilities, written by hand
         whole = "Q: 1+1? A: 2"
         logprobs = {"tokens": ["Q:", " 1+1?", " A:", " 2", "."], "token_logprobs": [None, -1.0, -2.0, -0.25, -9.0], "text_offset": [0, 2, 7, 10, 12]}
         stub = Stub(script=[replying({"choices": [{"text": whole + ".", "logprobs": logprobs}]})])
