@@ -1,7 +1,8 @@
 """The embedded engine: any GGUF file, in this process, through llama.cpp.
 
-Samples of one prompt share its prefill and are generated in one batch. Every sample has its own seed, so a sample's text does not
-depend on what else was in the batch.
+Samples of one prompt share its prefill and are generated in one batch. Every sample has its own seed: sample i of n is the text that
+it would be alone. Other requests in the same batch, or a prompt found in the cache, can change the last bits of a probability and so,
+now and then, a token: two runs of a program agree closely, not exactly. What is recorded stays as it is.
 """
 
 from __future__ import annotations
