@@ -99,7 +99,7 @@ def simulated_tournaments() -> Iterator[Measured]:
 @reproduction(paper=72, kind="simulated")
 def real_strategy() -> Iterator[Measured]:
     """The strategies `knockout` and `league`, run through real sessions on a model with known p_gen and a judge with known p_comp."""
-    for case, trials in (((0.3, 0.7, 8, 1), 600), ((0.3, 0.7, 8, 4), 600), ((0.3, 0.45, 16, 5), 400), ((0.1, 0.6, 64, 5), 150)):
+    for case, trials in (((0.3, 0.7, 8, 1), 2400), ((0.3, 0.7, 8, 4), 600), ((0.3, 0.45, 16, 5), 400), ((0.1, 0.6, 64, 5), 400)):
         p_gen, p_comp, n, k = case
         problems = same_problems(trials)
         truth = truths(problems)
