@@ -92,7 +92,8 @@ def reproduce(
 
         results = run(numbers or None, fast=fast, prepare=prepare, progress=show)
     if markdown:
-        head = "# What holds\n\nMade by `outthink reproduce --all --prepare --markdown docs/papers.md`; every verdict is computed from the measurement.\n\n"
+        command = "outthink reproduce --all --prepare --markdown docs/papers.md"
+        head = f"# What holds\n\nMade by `{command}`; every verdict is computed from the measurement.\n\n"
         Path(markdown).write_text(head + docs_table(results), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False))
