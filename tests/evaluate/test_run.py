@@ -118,7 +118,9 @@ def test_a_killed_run_goes_on_and_does_nothing_twice(tmp_path: Path, how: signal
     with Run.open(tmp_path) as partial_run:
         kept = [record.to_json() for record in partial_run.records]
         calls = {call.key for call in partial_run.journal.calls("sample", state="done")}
-        assert 0 < len(kept) < partial_run.total
+        # the first record comes some calls after the first call: a kill may fall between them
+        assert calls
+        assert len(kept) < partial_run.total
         assert not partial_run.complete
     problems = numbered(12)
     model = latent(problems)
