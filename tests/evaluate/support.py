@@ -10,6 +10,7 @@ from outthink.core.request import Message
 from outthink.core.spend import Price
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import interruptible, run
+from outthink.evaluate.work import Progress
 from outthink.models.simulated import LatentAnswers, Speech
 from outthink.problems.answers import answer_kind
 from outthink.problems.sets import ProblemSet
@@ -41,9 +42,13 @@ def plan(problems: ProblemSet, *, seeds: tuple[int, ...] = (0,)) -> Plan:
 
 
 def main(folder: str) -> None:
-    """A run of 12 problems that takes seconds."""
+    """A run of 12 problems that takes seconds; prints how many records there are, a line after each."""
     problems = numbered(12)
-    interruptible(partial(run, plan(problems), latent(problems, delay_s=0.02), folder, concurrency=2), folder)
+
+    def say(step: Progress) -> None:
+        print(step.done, flush=True)
+
+    interruptible(partial(run, plan(problems), latent(problems, delay_s=0.02), folder, concurrency=2, progress=say), folder)
 
 
 if __name__ == "__main__":
