@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import anyio
 
 from outthink.core.meter import Place, Ticket
 from outthink.core.shared import Shared
 from outthink.core.spend import Spend
-
-Work = Callable[[], Awaitable[None]]
+from outthink.core.together import Work
 
 
 async def admitted(shared: Shared, place: Place, tickets: list[Ticket], start: Callable[[list[int]], list[Work]]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from outthink.core.admission import Work, admitted
+from outthink.core.admission import admitted
 from outthink.core.completion import Completion, Failure, Usage
 from outthink.core.errors import CapabilityError, ModelError
 from outthink.core.journal import Call, CallState, call_key
@@ -19,6 +19,7 @@ from outthink.core.request import Draw, Request
 from outthink.core.shared import Event
 from outthink.core.solution import Candidate, Candidates
 from outthink.core.spend import Spend
+from outthink.core.together import Work
 
 if TYPE_CHECKING:
     from outthink.core.session import Session

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -200,6 +200,3 @@ class Space(Protocol[State, Action]):
     async def value(self, states: Sequence[State], session: Session) -> list[float | None]:
         """A value for each state; None where it could not be judged."""
         ...
-
-
-Roles = Mapping[str, Model]

@@ -25,6 +25,7 @@ from outthink.core.shared import Event, Shared
 from outthink.core.solution import Candidate, Candidates, Judgement, Preference
 from outthink.core.spec import describe
 from outthink.core.spend import Budget, Spend
+from outthink.core.together import together
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,11 +104,6 @@ class Session:
     def path(self) -> str:
         """The place as text."""
         return "/".join(str(part).replace("/", "∕") for part in self.place)
-
-    @property
-    def out_of_time(self) -> bool:
-        """Whether the wall-time cap has passed."""
-        return anyio.current_time() >= self.shared.deadline
 
     def at(self, *place: str | int) -> Session:
         """The session at a place below this one: own seeds, own journal keys."""
@@ -332,7 +328,6 @@ class Session:
         if not items:
             return []
         results: dict[int, R] = {}
-        raised: list[BaseException] = []
         turnstile = self.shared.turnstile
         running = len(items)
 
@@ -341,9 +336,6 @@ class Session:
             branch = self.at(position)
             try:
                 results[position] = await work(branch, items[position])
-            except Exception as error:
-                raised.append(error)
-                group.cancel_scope.cancel()
             finally:
                 if not branch.judging:
                     turnstile.release(branch.hold)
@@ -352,9 +344,5 @@ class Session:
                     turnstile.branch(-1)
 
         turnstile.branch(len(items) - 1)
-        async with anyio.create_task_group() as group:
-            for position in range(len(items)):
-                group.start_soon(one, position)
-        if raised:
-            raise raised[0]
+        await together(partial(one, position) for position in range(len(items)))
         return [results[position] for position in range(len(items))]

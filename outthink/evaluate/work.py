@@ -15,6 +15,7 @@ from outthink.core.protocols import Model, Sandbox
 from outthink.core.session import Session
 from outthink.core.shared import Event
 from outthink.core.spend import Budget
+from outthink.core.together import together
 from outthink.evaluate.grading import grade_pool, verdict_of
 from outthink.evaluate.plan import Cell, Plan
 from outthink.evaluate.record import Record
@@ -66,24 +67,15 @@ class Work:
         keys = self.plan.problems.keys
         self.journal.record("question", {p.id: {"question": p.question, "key": keys[p.id]} for p in self.plan.problems.problems})
         self._show(None)
-        raised: list[Exception] = []
         # the widest cell first: its samples go out in one batch, and the narrower ones are prefixes of it
         cells = sorted(self.plan.cells(), key=lambda cell: -(cell.samples or 0))
         waiting = iter(self.plan.problems.problems)
 
         async def worker() -> None:
-            try:
-                for problem in waiting:
-                    await self._problem(problem, cells)
-            except Exception as error:
-                raised.append(error)
-                group.cancel_scope.cancel()
+            for problem in waiting:
+                await self._problem(problem, cells)
 
-        async with anyio.create_task_group() as group:
-            for _ in range(min(concurrency, len(self.plan.problems.problems))):
-                group.start_soon(worker)
-        if raised:
-            raise raised[0]
+        await together(worker for _ in range(min(concurrency, len(self.plan.problems.problems))))
 
     async def _problem(self, problem: Problem, cells: list[Cell]) -> None:
         left = [cell for cell in cells if cell.name(problem.id) not in self.known]

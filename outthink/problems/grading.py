@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from outthink.core.errors import DataError, UsageError
 from outthink.core.problem import Answer, Problem
 from outthink.core.request import Request, Sampling
 from outthink.core.session import Session
+from outthink.core.together import together
 from outthink.problems.answers import Free
 from outthink.problems.prompts import Prompt
 
@@ -118,7 +120,6 @@ async def grade_all(items: Sequence[Item], session: Session | None = None) -> li
     import anyio
 
     grades: dict[int, Grade] = {}
-    raised: list[Exception] = []
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
     async def one(position: int, item: Item) -> None:
@@ -126,15 +127,9 @@ async def grade_all(items: Sequence[Item], session: Session | None = None) -> li
             try:
                 grades[position] = Grade(await grade(item.problem, item.answer, item.text, item.key))
             except DataError as error:
-                raised.append(DataError(f"problem {item.problem.id!r}: {error}"))
-                group.cancel_scope.cancel()
+                raise DataError(f"problem {item.problem.id!r}: {error}") from error
 
-    async with anyio.create_task_group() as group:
-        for position, item in enumerate(items):
-            if not isinstance(item.problem.answer, Free):
-                group.start_soon(one, position, item)
-    if raised:
-        raise raised[0]
+    await together(partial(one, position, item) for position, item in enumerate(items) if not isinstance(item.problem.answer, Free))
     free = [position for position in range(len(items)) if position not in grades]
     if session is not None and free:
 
