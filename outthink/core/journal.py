@@ -11,6 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -152,6 +153,22 @@ class Journal:
             return StoreError(f"{where}: not an outthink journal, or damaged ({text}); give another path or restore it from a copy")
         return StoreError(f"{where}: cannot be used: {text}")
 
+    @contextmanager
+    def _transaction(self, begin: bool = True) -> Iterator[None]:
+        # all or nothing, and a sentence for people in place of SQLite's
+        try:
+            if begin:
+                self._db.execute("BEGIN")
+            yield
+            if begin:
+                self._db.execute("COMMIT")
+        except BaseException as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise self._explain(error) from error
+            raise
+
     def meta(self, name: str) -> str | None:
         """A named note of the store, None if it was never set."""
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
@@ -159,10 +176,8 @@ class Journal:
 
     def set_meta(self, name: str, value: str) -> None:
         """Keep a named note (problem set, fingerprint, settings) with the calls."""
-        try:
+        with self._transaction():
             self._db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", (name, value))
-        except sqlite3.Error as error:
-            raise self._explain(error) from error
 
     def append(self, calls: Sequence[Call]) -> None:
         """Commit calls. When this returns they survive the death of the process.
@@ -173,18 +188,10 @@ class Journal:
         if not calls:
             return
         fresh = {c.digest: c.request for c in calls if c.request is not None and c.digest not in self._seen_requests}
-        try:
-            if len(calls) == 1 and not fresh:  # one statement is its own transaction
-                self._db.execute(_INSERT, _row(calls[0]))
-                return
-            self._db.execute("BEGIN")
+        # one statement is its own transaction
+        with self._transaction(begin=len(calls) > 1 or bool(fresh)):
             self._db.executemany("INSERT OR IGNORE INTO requests VALUES (?, ?)", [(d, _dump(r)) for d, r in fresh.items()])
             self._db.executemany(_INSERT, [_row(call) for call in calls])
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise self._explain(error) from error
         self._seen_requests.update(fresh)
         if len(self._seen_requests) > 100_000:  # bounded memory on million-call runs; a repeat costs one ignored insert
             self._seen_requests.clear()
@@ -216,14 +223,8 @@ class Journal:
         """
         if not rows:
             return
-        try:
-            self._db.execute("BEGIN")
+        with self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO records (kind, name, body) VALUES (?, ?, ?)", [(kind, n, _dump(b)) for n, b in rows.items()])
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise self._explain(error) from error
 
     def records(self, kind: str) -> Iterator[tuple[str, dict[str, object]]]:
         """(name, body) of the results of a kind, in the order of their recording."""

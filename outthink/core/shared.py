@@ -63,11 +63,6 @@ class Shared:
         """Count a call that gave nothing."""
         self.missing[reason] = self.missing.get(reason, 0) + 1
 
-    def emit(self, event: Event) -> None:
-        """Show an event to whoever listens."""
-        if self.listen:
-            self.listen(event)
-
     def hold(self, place: Place, meter: Meter) -> Hold:
         """What is set aside for judging at a place under a budget; sessions of the same place and budget share it."""
         return self.holds.setdefault((place, meter), Hold())

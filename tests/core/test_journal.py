@@ -184,3 +184,11 @@ def test_calls_come_back_as_they_were() -> None:
     assert back == Call(**{**original.__dict__, "request": None})
     assert journal.request("d") == {"a": 1}
     assert os.fspath(journal.path or "") == ""
+
+
+def test_what_cannot_be_written_as_json_leaves_the_journal_usable() -> None:
+    with Journal() as journal:
+        with pytest.raises(TypeError):
+            journal.record("grade", {"a": {"value": 1}, "b": {"value": object()}})
+        journal.record("grade", {"c": {"value": 2}})
+        assert [name for name, _ in journal.records("grade")] == ["c"]
