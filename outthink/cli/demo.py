@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.options import Quiet, Threads
+from outthink.cli.options import DEFAULT_MODEL, Model, Quiet, Threads
 
 
 def demo(
     problems: Annotated[int, typer.Option(min=2, help="How many two-digit sums.")] = 50,
-    model: Annotated[str, typer.Option("--model", "-m", envvar="OUTTHINK_MODEL", help="What answers; see `outthink models`.")] = "smollm2-135m",
+    model: Model = DEFAULT_MODEL,
     seed: Annotated[int, typer.Option(help="Seed of problems and samples.")] = 0,
     folder: Annotated[str, typer.Option("--name", "-o", help="Folder of the run; the same name goes on with it.")] = "outthink-runs/demo",
     threads: Threads = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.options import Json
+from outthink.cli.options import DEFAULT_MODEL, Json
 
 app = typer.Typer(add_completion=False, help="Models on this machine; `models get` brings the default one.", invoke_without_command=True)
 
@@ -37,7 +37,7 @@ def models(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def get(name: Annotated[str, typer.Argument(help="A name from `outthink models`.")] = "smollm2-135m") -> None:
+def get(name: Annotated[str, typer.Argument(help="A name from `outthink models`.")] = DEFAULT_MODEL) -> None:
     """Bring a published model, verify its SHA-256 and keep it in the cache."""
     from outthink.models import store
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+DEFAULT_MODEL = "smollm2-135m"  # `models.store.DEFAULT`, without importing it for every `--help`
 Model = Annotated[
     str,
     typer.Option(

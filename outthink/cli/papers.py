@@ -109,13 +109,13 @@ def _print(results: list[Result]) -> None:
     from rich.table import Table
 
     from outthink.papers.measured import Measured, Skipped
+    from outthink.papers.table import value_text
 
     table = Table("paper", "claim", "expected", "measured", "evidence", "verdict", box=None, pad_edge=False)
     for result in results:
         if isinstance(result, Measured):
-            interval = "" if result.interval is None else f" [{result.interval[0]:.4g}, {result.interval[1]:.4g}]"
             verdict = "[green]holds[/green]" if result.holds else "[red]does not hold[/red]"
-            cells = (result.expected, f"{result.value:.4g}{interval}", result.kind, verdict)
+            cells = (result.expected, value_text(result), result.kind, verdict)
         elif isinstance(result, Skipped):
             cells = ("", f"skipped: {result.reason}; {result.remedy}", result.kind, "[yellow]skipped[/yellow]")
         else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.options import Json, MaxTokens, Quiet, Seed, Temperature, Threads, TopP
+from outthink.cli.options import DEFAULT_MODEL, Json, MaxTokens, Model, Quiet, Seed, Temperature, Threads, TopP
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Recorded samples: build, import, show.")
 File = Annotated[Path, typer.Argument(help="The pool file, such as gsm8k.sqlite.")]
@@ -18,7 +18,7 @@ def build(
     problems: Annotated[str, typer.Argument(help="A set: gsm8k, arithmetic(n=50), ... or a JSONL, CSV or Parquet file.")],
     path: File,
     n: Annotated[int, typer.Option("--samples", "-n", min=1, help="Samples of each problem; a larger number later adds to the pool.")] = 16,
-    model: Annotated[str, typer.Option("--model", "-m", envvar="OUTTHINK_MODEL", help="What answers; see `outthink models`.")] = "smollm2-135m",
+    model: Model = DEFAULT_MODEL,
     limit: Annotated[int | None, typer.Option(min=1, help="A seeded random part of the set of this size.")] = None,
     prompt: Annotated[str | None, typer.Option(help="A named prompt or a prompt file.")] = None,
     shots: Annotated[int, typer.Option(min=0, help="Worked examples in the prompt.")] = 0,

@@ -24,8 +24,9 @@ def report(
     import json
 
     from outthink.evaluate.report import build, terminal, write_html, write_json, write_markdown, write_png
+    from outthink.evaluate.run import Run
 
-    with opened(run) as source:
+    with Run.open(run) as source:
         built = build(source)
         if as_json:
             typer.echo(json.dumps(built.to_json(), indent=1, ensure_ascii=False))
@@ -50,9 +51,10 @@ def show(
     from rich.console import Console
     from rich.markup import escape
 
+    from outthink.evaluate.run import Run
     from outthink.evaluate.summary import answers
 
-    with opened(run) as source:
+    with Run.open(run) as source:
         found = answers(source, spec=strategy, limit=limit, only_wrong=wrong)
         if as_json:
             rows = [{"question": one.question, "key": one.expected, **one.record.to_json()} for one in found]
@@ -86,9 +88,10 @@ def compare(
     from rich.table import Table
 
     from outthink.evaluate.compare import compare as compare_runs
+    from outthink.evaluate.run import Run
 
     with contextlib.ExitStack() as stack:
-        runs = [stack.enter_context(opened(name)) for name in (first, second) if name is not None]
+        runs = [stack.enter_context(Run.open(name)) for name in (first, second) if name is not None]
         rows = compare_runs(*runs)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
@@ -100,10 +103,3 @@ def compare(
             escape(row.second), escape(row.first), str(row.problems), gain, interval, f"{row.p:.3f}", f"{row.adjusted:.3f}", escape(row.note)
         )
     Console().print(table)
-
-
-def opened(name: str):  # type: ignore[no-untyped-def]  # Run, imported late
-    """The run of a folder."""
-    from outthink.evaluate.run import Run
-
-    return Run.open(name)

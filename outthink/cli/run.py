@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outthink.cli.options import JudgeModel, MaxTokens, Price, Quiet, Temperature, Threads, TopP
+from outthink.cli.options import DEFAULT_MODEL, JudgeModel, MaxTokens, Model, Price, Quiet, Temperature, Threads, TopP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from outthink.core.protocols import Model
+    from outthink.core.protocols import Model as ServingModel
     from outthink.core.shared import Event
     from outthink.core.spend import Budget
     from outthink.core.spend import Price as ModelPrice
@@ -34,7 +34,7 @@ def run(
     budgets: Annotated[
         str | None, typer.Option("--budgets", "-b", help="Numbers of samples (1,4,16), or caps for each problem (tokens=2000;tokens=8000).")
     ] = None,
-    model: Annotated[str, typer.Option("--model", "-m", envvar="OUTTHINK_MODEL", help="What answers; see `outthink models`.")] = "smollm2-135m",
+    model: Model = DEFAULT_MODEL,
     name: Annotated[str | None, typer.Option("--name", "-o", help="Folder of the run; the same name goes on with it.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="A seeded random part of the set of this size.")] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2: independent repetitions.")] = "0",
@@ -116,13 +116,7 @@ async def _forecast(plan: Plan, folder: Path, price: ModelPrice | None, threads:
     recorded = Journal(folder / JOURNAL, writable=False) if (folder / JOURNAL).exists() else None
     async with opened(plan.model, plan.roles, price, threads) as models:
         forecast = await dry_run(plan, models, recorded=recorded)
-    typer.echo(f"{forecast.records} results to make. Nothing was spent.")
-    for name, spend in (("expected", forecast.expected), ("at most", forecast.bound)):
-        typer.echo(
-            f"{name:9} {spend.calls} calls, {spend.completion_tokens} completion tokens, {spend.prompt_tokens} prompt tokens, "
-            f"{spend.dollars:.4f} dollars"
-        )
-    typer.echo(f"expected lengths: {forecast.basis}")
+    typer.echo(f"{forecast}\nNothing was spent.")
 
 
 class opened:
@@ -132,9 +126,9 @@ class opened:
         self.wanted = {"policy": model, **roles}
         self.price = price
         self.threads = threads
-        self.models: dict[str, Model] = {}
+        self.models: dict[str, ServingModel] = {}
 
-    async def __aenter__(self) -> dict[str, Model]:
+    async def __aenter__(self) -> dict[str, ServingModel]:
         from outthink.models.resolve import open_model
 
         for role, reference in self.wanted.items():

@@ -6,16 +6,12 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.options import Json, JudgeModel, MaxTokens, Quiet, Seed, Temperature, TopP
-
-DEFAULT_MODEL = "smollm2-135m"
+from outthink.cli.options import DEFAULT_MODEL, Json, JudgeModel, MaxTokens, Model, Quiet, Seed, Temperature, TopP
 
 
 def solve(
     question: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", envvar="OUTTHINK_MODEL", help="Name, GGUF path, http://host:port/v1, NAME@URL or openai:NAME.")
-    ] = DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
     strategy: Annotated[str, typer.Option("--strategy", "-s", envvar="OUTTHINK_STRATEGY", help="A spec; `outthink methods` lists them.")] = (
         "majority_vote(n=8)"
     ),

@@ -23,14 +23,15 @@ def _row(result: Result) -> tuple[str, ...]:
             verdict = "holds" if result.holds else "**does not hold**"
             seconds = f"{result.seconds:.2f}{' (over the limit)' if result.late else ''}"
             claim = result.claim + (f" ({result.size})" if result.size else "")
-            return paper, claim, result.expected, _value(result), result.kind, verdict, seconds
+            return paper, claim, result.expected, value_text(result), result.kind, verdict, seconds
         case Skipped():
             return paper, result.claim, "", "", result.kind, f"skipped: {result.reason}; {result.remedy}", ""
         case Broken():
             return paper, result.claim, "", "", result.kind, f"**error**: {result.error}", f"{result.seconds:.2f}"
 
 
-def _value(measured: Measured) -> str:
+def value_text(measured: Measured) -> str:
+    """`0.583 [0.561, 0.604]`: the value, with its interval if it has one."""
     if math.isnan(measured.value):
         return "not a number"
     shown = f"{measured.value:.4g}"

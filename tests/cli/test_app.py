@@ -94,3 +94,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     code = "import sys, outthink; print([m for m in ('numpy', 'typer', 'aiohttp', 'rich', 'torch', 'sqlite3') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_default_model_is_the_one_that_is_published() -> None:
+    from outthink.cli.options import DEFAULT_MODEL
+    from outthink.models.store import DEFAULT
+
+    assert DEFAULT_MODEL == DEFAULT
