@@ -9,6 +9,7 @@ All is derived from the draw's seed and problem and from the text it is shown. A
 
 from __future__ import annotations
 
+import abc
 import random
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -25,7 +26,7 @@ _STEP = re.compile(r"Step (\d+) gives (\S+)\.")
 _ANSWER = re.compile(r"[Tt]he answer is (\S+?)\.?(?=\s|$)")
 
 
-class _Chain:
+class _Chain(abc.ABC):
     """What both chains share: a truth, a way to speak, counts."""
 
     engine = "simulated"
@@ -44,6 +45,19 @@ class _Chain:
     def prompt_bound(self, request: Request) -> int:
         """The words of the prompt: exact."""
         return words_of(request)
+
+    def stream(self, draws: Sequence[Draw]) -> AsyncGenerator[Chunk, None]:
+        """Serve draws; a draw of an unknown problem is a failure."""
+        return timed(draws, [self._served(draw) for draw in draws], self.served, shares_prompt=self.shares_prompt)
+
+    def _served(self, draw: Draw) -> Reply:
+        right = self.truth.get(draw.problem or "")
+        if right is None:
+            return Reply((), Failure("unknown problem", f"{self.name} knows no problem {draw.problem!r}"))
+        return self._reply(draw, right, random.Random(f"{draw.seed}/{draw.problem}"))
+
+    @abc.abstractmethod
+    def _reply(self, draw: Draw, right: str, rng: random.Random) -> Reply: ...
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
         """Refused: it has no token probabilities."""
@@ -106,15 +120,7 @@ class StepChain(_Chain):
             return f"{self.name} can stop at a blank line only, not at {request.sampling.stop}"
         return self._capture_refused(request)
 
-    def stream(self, draws: Sequence[Draw]) -> AsyncGenerator[Chunk, None]:
-        """Serve draws; a draw of an unknown problem is a failure."""
-        return timed(draws, [self._reply(draw) for draw in draws], self.served, shares_prompt=self.shares_prompt)
-
-    def _reply(self, draw: Draw) -> Reply:
-        right = self.truth.get(draw.problem or "")
-        if right is None:
-            return Reply((), Failure("unknown problem", f"{self.name} knows no problem {draw.problem!r}"))
-        rng = random.Random(f"{draw.seed}/{draw.problem}")
+    def _reply(self, draw: Draw, right: str, rng: random.Random) -> Reply:
         before = draw.request.prefix.text if draw.request.prefix else ""
         done = _STEP.findall(before)
         good, error = step_states(before)[-1:] != [False], rng.randint(1, self.distractors)
@@ -185,15 +191,8 @@ class ReviseChain(_Chain):
             return f"{self.name} writes whole texts: no prefix and no stop; use StepChain or a real model"
         return self._capture_refused(request)
 
-    def stream(self, draws: Sequence[Draw]) -> AsyncGenerator[Chunk, None]:
-        """Serve draws; an unknown problem, or a prompt to verify or revise that shows no answer, is a failure."""
-        return timed(draws, [self._reply(draw) for draw in draws], self.served, shares_prompt=self.shares_prompt)
-
-    def _reply(self, draw: Draw) -> Reply:
-        right = self.truth.get(draw.problem or "")
-        if right is None:
-            return Reply((), Failure("unknown problem", f"{self.name} knows no problem {draw.problem!r}"))
-        rng = random.Random(f"{draw.seed}/{draw.problem}")
+    def _reply(self, draw: Draw, right: str, rng: random.Random) -> Reply:
+        # a prompt to verify or revise that shows no answer is a failure
         asked = draw.request.prompt_version.split("/")[0]
         shown = [found for message in draw.request.messages for found in _ANSWER.findall(message.text)]
         if asked in ("verify", "revise") and not shown:

@@ -1,4 +1,4 @@
-"""What knockout and league share: matches of K comparisons between two candidates."""
+"""What knockout and league share: who plays, and matches of K comparisons between two candidates."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from outthink.core.problem import Problem
 from outthink.core.protocols import Comparer
 from outthink.core.session import Session
 from outthink.core.solution import Candidate
+
+
+async def entered(session: Session, problem: Problem, n: int) -> tuple[Sequence[Candidate], list[int], list[int]]:
+    """n samples, the label of each one's answer class, and the positions of those that have an answer: they play."""
+    candidates = await session.sample(problem, n=n)
+    labels = await problem.answer.group([candidate.answer for candidate in candidates])
+    return candidates, labels, [position for position, label in enumerate(labels) if label >= 0]
 
 
 async def win_shares(

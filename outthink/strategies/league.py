@@ -20,7 +20,7 @@ from outthink.core.protocols import Comparer
 from outthink.core.registry import strategy
 from outthink.core.session import Session
 from outthink.core.solution import Solution
-from outthink.strategies._matches import win_shares
+from outthink.strategies._matches import entered, win_shares
 from outthink.verifiers.pairwise_judge import PairwiseJudge
 
 
@@ -44,9 +44,7 @@ class League:
 
     async def solve(self, problem: Problem, session: Session) -> Solution:
         """Sample, play all matches, rank by win rate."""
-        candidates = await session.sample(problem, n=self.n)
-        labels = await problem.answer.group([candidate.answer for candidate in candidates])
-        players = [position for position, label in enumerate(labels) if label >= 0]
+        candidates, labels, players = await entered(session, problem, self.n)
         if not players:
             return Solution.of(next(iter(candidates), None), candidates=len(candidates))
         if len({labels[player] for player in players}) == 1:
