@@ -67,7 +67,7 @@ class _Chain(abc.ABC):
         """Refused."""
         raise CapabilityError(f"{self.name} has no embeddings; use a real model")
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: B027  # both chains have nothing to free
         """Nothing to free."""
 
     def _wrong(self, right: str, rng: random.Random) -> str:
