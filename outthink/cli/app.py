@@ -33,6 +33,7 @@ COMMANDS = {
     "reproduce": "outthink.cli.papers:reproduce",
 }
 SETTINGS_FILE = "outthink.toml"
+INTERRUPTED = 130
 EPILOG = "Settings: flag, then environment (OUTTHINK_<OPTION>), then outthink.toml in this folder, then the default shown."
 
 
@@ -87,14 +88,15 @@ def run(arguments: list[str]) -> int:
     except OutthinkError as error:
         _complain(str(error))
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        _complain("interrupted; what was finished is recorded: the same command goes on from there")
-        return 130
+    except KeyboardInterrupt:  # before a command had begun: inside one, typer makes it the exit code
+        code = INTERRUPTED
     except BrokenPipeError:  # `outthink ... | head`: the reader has gone, which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         return _unexpected(error)
+    if code == INTERRUPTED:
+        _complain("interrupted; what a run, a pool or a journal has recorded is safe: the same command goes on from there")
     return code if isinstance(code, int) else 0
 
 

@@ -83,9 +83,9 @@ def show(report: Report, console: Console | None = None) -> None:
     out = console or RichConsole()
     heads, rows = headed(report)
     best = max((row.accuracy for row in report.rows if not row.oracle), default=None)
-    # what does not fit side by side stands below: the controls in a second table
+    # what does not fit side by side stands in a second table; how many problems there were is said below both
     narrow = out.width < WIDE
-    parts = [[h for h in heads if h not in BELOW], ["strategy", *(h for h in heads if h in BELOW)]] if narrow else [heads]
+    parts = [[h for h in heads if h not in BELOW and h != "n"], ["strategy", *(h for h in heads if h in BELOW)]] if narrow else [heads]
     for part in parts:
         table = Table(box=SIMPLE_HEAD, title=None, pad_edge=False, padding=(0, 0, 0, 1))
         for head in part:

@@ -101,3 +101,12 @@ def test_the_default_model_is_the_one_that_is_published() -> None:
     from outthink.models.store import DEFAULT
 
     assert DEFAULT_MODEL == DEFAULT
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("outthink.cli.methods.methods", interrupted)
+    assert run(["methods"]) == 130
+    assert "interrupted" in capsys.readouterr().err
