@@ -1,0 +1,258 @@
+"""Batch normalisation whose statistics are replaceable: one layer, one strategy for where mean and variance come from.
+
+    y = weight (x - mean) / sqrt(variance + eps) + bias,     mean, variance = statistics(x)
+
+Source statistics go through torch's own kernel, so that a network with them equals the untouched one bit for bit; batch statistics equal the
+layer in train mode. Gradients flow through statistics of the batch: that coupling is what TENT, MEMO and the attack of [46] differentiate.
+`F.batch_norm` refuses statistics that require a gradient, hence the explicit formula.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+
+
+class Statistics(Protocol):
+    """Where an `AdaptiveNorm` takes its moments from. May be a module with buffers of its own (running estimates, components)."""
+
+    def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance for (batch, channels, ...): (channels,), or (batch, channels) where every sample has its own."""
+        ...
+
+
+class AdaptiveNorm(nn.Module):
+    """A batch normalisation layer with replaceable statistics. Shares weight and bias with the layer it stands for.
+
+    Args:
+        layer: what it replaces; must hold running statistics.
+        statistics: where moments come from.
+    """
+
+    source_mean: Tensor
+    source_variance: Tensor
+
+    def __init__(self, layer: nn.Module, statistics: Statistics) -> None:
+        super().__init__()
+        assert isinstance(layer, BATCH_NORMS)
+        if layer.running_mean is None or layer.running_var is None:
+            raise ValueError(f"{type(layer).__name__} keeps no running statistics, so there is no source to blend with; use tent or t3a")
+        self.weight, self.bias, self.eps = layer.weight, layer.bias, layer.eps
+        self.register_buffer("source_mean", layer.running_mean.clone())
+        self.register_buffer("source_variance", layer.running_var.clone())
+        self.statistics = statistics
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """(batch, channels, ...) -> the same shape."""
+        if isinstance(self.statistics, SourceStatistics):
+            return F.batch_norm(batch, self.source_mean, self.source_variance, self.weight, self.bias, False, 0.0, self.eps)
+        if isinstance(self.statistics, BatchStatistics):
+            return F.batch_norm(batch, None, None, self.weight, self.bias, True, 0.0, self.eps)
+        mean, variance = self.statistics(self, batch)
+        scale = torch.rsqrt(variance + self.eps)
+        if self.weight is not None:
+            scale = scale * self.weight
+        shift = -mean * scale if self.bias is None else self.bias - mean * scale
+        return batch * _spread(scale, batch.ndim) + _spread(shift, batch.ndim)
+
+
+def _spread(values: Tensor, dimensions: int) -> Tensor:
+    # (channels,) or (batch, channels) -> broadcast against (batch, channels, ...)
+    head = values if values.ndim == 2 else values[None]
+    return head.reshape(*head.shape, *(1 for _ in range(dimensions - 2)))
+
+
+def moments(batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel over the whole batch: (batch, channels, ...) -> (channels,) twice.
+
+    Raises:
+        ValueError: a channel has one value only, whose variance would be 0.
+    """
+    axes = [axis for axis in range(batch.ndim) if axis != 1]
+    if batch.numel() == batch.shape[1]:
+        raise ValueError("a batch of one vector has no variance; use a larger batch, or statistics that blend with the source (bn_adapt(alpha=0.1))")
+    variance, mean = torch.var_mean(batch, axes, correction=0)
+    return mean, variance
+
+
+def instance_moments(batch: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel of each sample: (batch, channels, space...) -> (batch, channels) twice.
+
+    Raises:
+        ValueError: there is no space to take them over.
+    """
+    if batch.ndim < 3:
+        raise ValueError(f"statistics of one sample need maps, (batch, channels, height, width); got {tuple(batch.shape)}")
+    variance, mean = torch.var_mean(batch.flatten(2), 2, correction=0)
+    return mean, variance
+
+
+@dataclass(frozen=True)
+class SourceStatistics:
+    """Those of training."""
+
+    def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels,) twice."""
+        return norm.source_mean, norm.source_variance
+
+
+@dataclass(frozen=True)
+class BatchStatistics:
+    """Those of the batch at hand: the layer in train mode, without running estimates."""
+
+    def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels,) twice."""
+        return moments(batch)
+
+
+@dataclass(frozen=True)
+class BlendStatistics:
+    """(1 - a) source + a batch; a is fixed, or n / (n + prior) for a batch of n.
+
+    Args:
+        alpha: the share of the batch, in [0, 1].
+        prior: how many samples the source counts for; then alpha is not used.
+    """
+
+    alpha: float = 0.1
+    prior: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.alpha <= 1.0:
+            raise ValueError(f"alpha must be in [0, 1], got {self.alpha}")
+        if self.prior is not None and self.prior < 0:
+            raise ValueError(f"prior must be 0 or more samples, got {self.prior}")
+
+    def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels,) twice."""
+        share = self.alpha if self.prior is None else len(batch) / (len(batch) + self.prior)
+        if share == 0.0:
+            return norm.source_mean, norm.source_variance
+        mean, variance = moments(batch)
+        return torch.lerp(norm.source_mean, mean, share), torch.lerp(norm.source_variance, variance, share)
+
+
+class RunningStatistics(nn.Module):
+    """[37] An exponential moving average that starts at the source and is updated with the batch before it normalises.
+
+    Args:
+        layer: whose statistics it starts from.
+        alpha: weight of a new batch, in [0, 1].
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, layer: nn.Module, alpha: float) -> None:
+        super().__init__()
+        assert isinstance(layer, BATCH_NORMS)
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        self.alpha, self.learning = alpha, True
+        self.register_buffer("mean", layer.running_mean.clone())
+        self.register_buffer("variance", layer.running_var.clone())
+
+    def forward(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels,) twice; updates them first unless `learning` is off."""
+        if not self.learning:
+            return self.mean, self.variance
+        mean, variance = moments(batch)
+        mean, variance = torch.lerp(self.mean, mean, self.alpha), torch.lerp(self.variance, variance, self.alpha)
+        self.mean, self.variance = mean.detach(), variance.detach()
+        return mean, variance
+
+
+@dataclass(frozen=True)
+class RobustStatistics:
+    """[46] Median and (1.4826 MAD)^2 of the batch in place of mean and variance: a few poisoned samples move them little."""
+
+    def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels,) twice."""
+        values = batch.transpose(0, 1).flatten(1)  # (channels, batch x space)
+        centre = values.median(1).values
+        spread = 1.4826 * (values - centre[:, None]).abs().median(1).values  # 1.4826 makes it a standard deviation for Gaussian data
+        return centre, spread**2
+
+
+class InstanceMixture(nn.Module):
+    """[130] UnMix-TNS: K components around the source moments; every sample blends into those that its own style is near to.
+
+    Start: mean_k = mean + sqrt(a K / (K - 1)) sd eps_k, variance_k = (1 - a) variance, so that the mixture's expected moments are the source's.
+    Sample i: p_ik = softmax_k(cos(m_i, mean_k) / T), its moments those of the mixture of (1 - p) component + p own. Then the components move:
+    mean_k += momentum mean_i p_ik (m_i - mean_k), momentum = 1 - (1 - 0.1)^(n / 64) for a batch of n.
+
+    Args:
+        layer: whose statistics it starts from.
+        components: K.
+        generator: draws eps.
+        spread: a in (0, 1).
+        temperature: T.
+    """
+
+    means: Tensor
+    variances: Tensor
+
+    def __init__(self, layer: nn.Module, components: int, generator: torch.Generator, *, spread: float = 0.5, temperature: float = 0.07) -> None:
+        super().__init__()
+        assert isinstance(layer, BATCH_NORMS)
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        if components < 1:
+            raise ValueError(f"components must be 1 or more, got {components}")
+        self.temperature = temperature
+        draws = torch.randn((components, len(layer.running_mean)), generator=generator, dtype=layer.running_mean.dtype, device=generator.device)
+        draws = draws.to(layer.running_mean.device)
+        widen = math.sqrt(spread * components / (components - 1)) if components > 1 else 0.0
+        self.register_buffer("means", layer.running_mean + widen * layer.running_var.sqrt() * draws)  # (components, channels)
+        self.register_buffer("variances", ((1.0 - spread) * layer.running_var).repeat(components, 1))
+
+    def forward(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, channels) twice; then moves the components."""
+        if batch.ndim < 3:  # vectors have no style of their own
+            return norm.source_mean, norm.source_variance
+        mean, variance = instance_moments(batch)
+        nearness = F.cosine_similarity(mean[:, None], self.means[None], dim=2) / self.temperature
+        share = nearness.softmax(1)[..., None]  # (batch, components, 1)
+        means = torch.lerp(self.means[None], mean[:, None], share)  # (batch, components, channels)
+        variances = torch.lerp(self.variances[None], variance[:, None], share)
+        mixed = means.mean(1)
+        of_all = variances.mean(1) + means.var(1, correction=0)
+        with torch.no_grad():
+            momentum = 1.0 - 0.9 ** (len(batch) / 64)
+            self.means = self.means + momentum * (share * (mean[:, None] - self.means)).mean(0)
+            self.variances = self.variances + momentum * (share * (variance[:, None] - self.variances)).mean(0)
+        return mixed, of_all
+
+
+def replace_norms(model: nn.Module, make: Callable[[nn.Module, int, int], Statistics]) -> int:
+    """Put an `AdaptiveNorm` in place of every batch normalisation layer.
+
+    Args:
+        model: changed in place.
+        make: called with (layer, its position, how many there are), positions in the order of definition; returns its statistics.
+
+    Returns:
+        How many were replaced.
+
+    Raises:
+        ValueError: there is none.
+    """
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, BATCH_NORMS)]
+    if not layers or not layers[0][0]:
+        raise ValueError(
+            f"{type(model).__name__} has no batch normalisation layer inside it, so there are no batch statistics to adapt; "
+            "tent adapts layer and group normalisation, t3a and lame need none"
+        )
+    for position, (name, layer) in enumerate(layers):
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, AdaptiveNorm(layer, make(layer, position, len(layers))))
+    return len(layers)
