@@ -11,13 +11,18 @@ from outthink.stats.calibration import (
 )
 from outthink.stats.coverage import coverage, pass_at_k, pass_hat_k
 from outthink.stats.intervals import Interval, bootstrap_mean, holm, mcnemar, paired_bootstrap, sign_flip, wilson_interval
+from outthink.stats.online_calibration import Hedging, OnlineCalibrator, OnlinePlatt, Tracking, forecast_online
 from outthink.stats.selection import best_of_k, oracle_choice, random_choice, rank_weights
 from outthink.stats.tournament import knockout_failure_bound, knockout_success, match_win_probability
 from outthink.stats.voting import VoteCurve, majority_at_k, majority_law, prefix_majority, weighted_majority_at_k
 
 __all__ = [
+    "Hedging",
     "Interval",
+    "OnlineCalibrator",
+    "OnlinePlatt",
     "RiskCoverage",
+    "Tracking",
     "VoteCurve",
     "aurc",
     "auroc",
@@ -26,6 +31,7 @@ __all__ = [
     "brier_score",
     "coverage",
     "expected_calibration_error",
+    "forecast_online",
     "holm",
     "knockout_failure_bound",
     "knockout_success",
