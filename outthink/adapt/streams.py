@@ -1,0 +1,247 @@
+"""Test streams: the order in which a shifted world shows its samples. A stream hands out inputs and keeps the labels.
+
+    stream = correlated(domains, batch=64, concentration=0.1, seed=0)
+    for batch in stream:
+        logits = model(batch.inputs)
+    labels = stream.labels(batch.ids)      # for whoever scores, never for a method
+
+Orders: `independent`, `continual` (one domain after another), `gradual` (a sequence of severities up and down), `mixed` (all domains at once),
+`correlated` (Dirichlet: classes come in runs), `label_shifted` and `long_tailed` (class shares), `open_world` (unknown classes among the
+known), `video` (neighbouring frames). A method that may pay for labels gets an `Oracle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+UNKNOWN = -1
+"""The label of a sample that belongs to no known class."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Labelled samples under one shift.
+
+    Args:
+        name: of the shift, such as `gaussian_noise 5`.
+        inputs: (samples, ...).
+        labels: (samples,) class indices; `UNKNOWN` for samples of no known class.
+    """
+
+    name: str
+    inputs: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.labels.shape != (len(self.inputs),):
+            raise ValueError(f"domain {self.name!r}: labels must be ({len(self.inputs)},), one a sample, got {tuple(self.labels.shape)}")
+        if len(self.inputs) == 0:
+            raise ValueError(f"domain {self.name!r} has no samples")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a method sees: inputs (batch, ...), and where they stand in the stream (batch,), by which labels can be asked for."""
+
+    inputs: Tensor
+    ids: Tensor
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Samples of some domains in a fixed order, cut into batches. Iterating again starts over.
+
+    Args:
+        domains: where samples come from.
+        order: (length, 2) rows of (domain, sample).
+        batch: size of a batch; the last one may be smaller.
+    """
+
+    domains: tuple[Domain, ...]
+    order: Tensor
+    batch: int
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError(f"batch must be 1 or more samples, got {self.batch}")
+        if len(self.order) == 0:
+            raise ValueError("a stream needs at least one sample")
+
+    def __len__(self) -> int:
+        """Batches."""
+        return -(-len(self.order) // self.batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for ids in torch.arange(len(self.order)).split(self.batch):  # type: ignore[no-untyped-call]
+            yield Batch(torch.stack([self.domains[int(domain)].inputs[int(row)] for domain, row in self.order[ids]]), ids)
+
+    def labels(self, ids: Tensor | None = None) -> Tensor:
+        """True classes of these samples, or of all: for whoever scores."""
+        rows = self.order if ids is None else self.order[ids]
+        return torch.stack([self.domains[int(domain)].labels[int(row)] for domain, row in rows])
+
+    def shifts(self, ids: Tensor | None = None) -> Tensor:
+        """Which domain each of these samples comes from, as its position."""
+        return (self.order if ids is None else self.order[ids])[:, 0]
+
+
+@dataclass
+class Oracle:
+    """Answers paid label requests ([54]), and counts them.
+
+    Args:
+        stream: whose labels it knows.
+        budget: how many it gives; asking for more is refused.
+    """
+
+    stream: Stream
+    budget: int
+    asked: set[int] = field(default_factory=set)
+
+    def ask(self, ids: Tensor) -> Tensor:
+        """The labels of these samples. A label asked for again costs nothing.
+
+        Raises:
+            ValueError: it would exceed the budget; nothing is given then.
+        """
+        new = set(ids.tolist()) - self.asked
+        if len(self.asked) + len(new) > self.budget:
+            raise ValueError(f"{len(new)} labels asked for and {self.budget - len(self.asked)} of {self.budget} are left")
+        self.asked |= new
+        return self.stream.labels(ids)
+
+
+def independent(domain: Domain, *, batch: int, seed: int) -> Stream:
+    """One domain in random order."""
+    return continual([domain], batch=batch, seed=seed)
+
+
+def continual(domains: Sequence[Domain], *, batch: int, seed: int) -> Stream:
+    """One domain after another, each in random order; a domain that is listed twice comes twice."""
+    draw = _draw(seed)
+    return Stream(tuple(domains), torch.cat([_rows(at, torch.randperm(len(d.inputs), generator=draw)) for at, d in enumerate(domains)]), batch)
+
+
+def gradual(severities: Sequence[Domain], *, batch: int, seed: int) -> Stream:
+    """Severities upwards and down again (1, 2, ..., n, ..., 2, 1), no sample shown in both directions.
+
+    Args:
+        severities: the same samples at growing severity, or different ones.
+    """
+    draw = _draw(seed)
+    up: list[Tensor] = []
+    down: list[Tensor] = []
+    for at, domain in enumerate(severities):
+        rows = _rows(at, torch.randperm(len(domain.inputs), generator=draw))
+        half = len(rows) if at == len(severities) - 1 else len(rows) // 2
+        up.append(rows[:half])
+        down.append(rows[half:])
+    return Stream(tuple(severities), torch.cat([*up, *reversed(down)]), batch)
+
+
+def mixed(domains: Sequence[Domain], *, batch: int, seed: int) -> Stream:
+    """All domains shuffled together, so that a batch holds several shifts."""
+    draw = _draw(seed)
+    every = torch.cat([_rows(at, torch.arange(len(domain.inputs))) for at, domain in enumerate(domains)])
+    return Stream(tuple(domains), every[torch.randperm(len(every), generator=draw)], batch)
+
+
+def correlated(domains: Sequence[Domain], *, batch: int, seed: int, concentration: float = 0.1, slots: int | None = None) -> Stream:
+    """[37] One domain after another, with classes in runs.
+
+    Each class is spread over the slots of its domain by a Dirichlet draw, and within a slot one class follows another.
+
+    Args:
+        concentration: of the Dirichlet; small values give long runs of one class, large ones an even mixture in each slot.
+        slots: of a domain; as many as it has classes if None.
+    """
+    if concentration <= 0:
+        raise ValueError(f"concentration must be above 0, got {concentration}")
+    draw = _draw(seed)
+    parts = []
+    for at, domain in enumerate(domains):
+        classes = _classes(domain)
+        count = len(classes) if slots is None else slots
+        pieces: list[list[Tensor]] = [[] for _ in range(count)]
+        for label in classes:
+            rows = (domain.labels == label).nonzero()[:, 0]
+            rows = rows[torch.randperm(len(rows), generator=draw)]
+            share = torch._sample_dirichlet(torch.full((count,), concentration, dtype=torch.float64), generator=draw)
+            cuts = (share.cumsum(0)[:-1] * len(rows)).round().long()
+            for slot, piece in enumerate(torch.tensor_split(rows, cuts.tolist())):
+                pieces[slot].append(piece)
+        for runs in pieces:
+            parts += [_rows(at, runs[int(place)]) for place in torch.randperm(len(runs), generator=draw)]
+    return Stream(tuple(domains), torch.cat(parts), batch)
+
+
+def label_shifted(domain: Domain, shares: Sequence[float], *, batch: int, seed: int) -> Stream:
+    """A domain whose classes appear in given shares, as many samples as that leaves, in random order.
+
+    Args:
+        shares: one a class, in the order of the class indices; they need not sum to 1.
+    """
+    classes = _classes(domain)
+    if len(shares) != len(classes) or min(shares) < 0 or sum(shares) <= 0:
+        raise ValueError(f"shares must be {len(classes)} numbers of 0 or more, one a class of {domain.name!r}, got {list(shares)}")
+    draw = _draw(seed)
+    available = torch.tensor([int((domain.labels == label).sum()) for label in classes], dtype=torch.float64)
+    wanted = torch.tensor(shares, dtype=torch.float64)
+    whole = (available[wanted > 0] / wanted[wanted > 0]).min()
+    kept = []
+    for label, count in zip(classes, (wanted * whole).floor().long().tolist(), strict=True):
+        rows = (domain.labels == label).nonzero()[:, 0]
+        kept.append(rows[torch.randperm(len(rows), generator=draw)[:count]])
+    rows = torch.cat(kept)
+    return Stream((domain,), _rows(0, rows[torch.randperm(len(rows), generator=draw)]), batch)
+
+
+def long_tailed(domain: Domain, *, ratio: float, batch: int, seed: int) -> Stream:
+    """Class shares that fall geometrically from the first class to the last.
+
+    Args:
+        ratio: of the most frequent class to the rarest; below 1 the last class is the frequent one.
+    """
+    if ratio <= 0:
+        raise ValueError(f"ratio must be above 0, got {ratio}")
+    classes = len(_classes(domain))
+    return label_shifted(domain, [ratio ** (-place / max(1, classes - 1)) for place in range(classes)], batch=batch, seed=seed)
+
+
+def open_world(known: Domain, unknown: Tensor, *, batch: int, seed: int, ratio: float = 1.0) -> Stream:
+    """Known samples with samples of unknown classes among them, in random order.
+
+    Args:
+        unknown: inputs (samples, ...) of no known class.
+        ratio: unknown samples for each known one.
+    """
+    if tuple(unknown.shape[1:]) != tuple(known.inputs.shape[1:]):
+        raise ValueError(f"unknown samples must have the shape {tuple(known.inputs.shape[1:])} of the known, got {tuple(unknown.shape[1:])}")
+    count = round(ratio * len(known.inputs))
+    if not 0 <= count <= len(unknown):
+        raise ValueError(f"ratio {ratio} asks for {count} unknown samples and there are {len(unknown)}")
+    draw = _draw(seed)
+    strangers = unknown[torch.randperm(len(unknown), generator=draw)[:count]]
+    domains = (known, Domain("unknown", strangers, torch.full((count,), UNKNOWN))) if count else (known,)
+    return mixed(domains, batch=batch, seed=seed)
+
+
+def video(domain: Domain, *, batch: int = 1) -> Stream:
+    """Frames in the order in which they stand."""
+    return Stream((domain,), _rows(0, torch.arange(len(domain.inputs))), batch)
+
+
+def _rows(domain: int, rows: Tensor) -> Tensor:
+    return torch.stack([torch.full_like(rows, domain), rows], dim=1)
+
+
+def _classes(domain: Domain) -> list[int]:
+    return sorted(set(domain.labels.tolist()))
+
+
+def _draw(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
