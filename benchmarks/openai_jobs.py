@@ -1,13 +1,17 @@
 """Self-consistency-of-16 jobs a second over HTTP, against a server that answers at once: outthink, its-hub, and optillm's proxy.
 
-The server is `tests/models/stub_server.py` in a process of its own, once as a server that honours `n` and once as one that does not.
+The server is `tests/models/stub_server.py` in a process of its own: one that honours `n`, one that returns a single choice whatever is
+asked (`no-n`), and one that refuses more than one choice with an error (`refuse-n`).
 Contenders run in processes of their own, its-hub and optillm in their own virtual environments, made here from PyPI. Rounds are
 interleaved in pairs, outthink first in every other; a ratio is the geometric mean of the paired ratios with its bootstrap interval.
-optillm's job is its `majority_voting` of 16 where the server honours `n`. Where it does not, that plug-in votes over the one sample it
-gets, which is no vote; then its job is `self_consistency`, which always draws 5 samples one by one (a third of our 16).
+optillm's job is its `majority_voting` of 16: one request where the server honours `n`, 16 one by one where it refuses. A server that
+silently returns one choice leaves that plug-in with one sample, which is no vote; there its job is `self_consistency`, which always
+draws 5 samples one by one, and the ratio is also given per sample drawn.
+The floor is the plainest aiohttp loop that sends the same requests and decodes the answers: no vote, no record, no budget. No client on
+aiohttp in one process can be faster, so floor / peer bounds what the ratio to that peer can be.
 Each contender runs at the number of jobs at once that serves it best of 4, 16 and 64. Targets: its-hub 1, optillm 50.
 
-    python benchmarks/openai_jobs.py [--pairs 10] [--jobs 300] [--peers FOLDER] [--only n|no-n]
+    python benchmarks/openai_jobs.py [--pairs 10] [--jobs 300] [--peers FOLDER] [--only n|no-n|refuse-n]
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve()
 STUB = HERE.parent.parent / "tests" / "models" / "stub_server.py"
 AT_ONCE = (4, 16, 64)
+WAYS = {"n": "honours n", "no-n": "returns one choice whatever is asked", "refuse-n": "refuses more than one choice"}
 SAMPLES = 16
 
 
@@ -72,6 +77,26 @@ def work_outthink(url: str) -> None:
         solution = await attempt(MajorityVote(n=SAMPLES), problem, Session.open(model, journal=journal, place=(name,)))
         assert solution.candidates == SAMPLES, solution
         assert solution.answer is not None, solution
+
+    _serve_rounds(loop, job)
+
+
+def work_floor(url: str, requests: int) -> None:
+    """The same requests and nothing else: `requests` of them make the 16 samples of a job."""
+    import aiohttp
+
+    loop = asyncio.new_event_loop()
+    client = loop.run_until_complete(_client(aiohttp.ClientSession))
+    asked = {"n": SAMPLES} if requests == 1 else {"seed": 1}
+
+    async def ask(number: int) -> None:
+        body = {"model": "stub-model", "messages": [{"role": "user", "content": f"What is 6 x 7? ({number})"}], "temperature": 0.8, "top_p": 1.0}
+        data = json.dumps({**body, "max_tokens": 512, **asked}).encode()
+        async with client.post(f"{url}/chat/completions", data=data, headers={"Content-Type": "application/json"}) as response:
+            assert json.loads(await response.read())["choices"]
+
+    async def job(number: int) -> None:
+        await asyncio.gather(*(ask(number) for _ in range(requests)))
 
     _serve_rounds(loop, job)
 
@@ -174,7 +199,9 @@ def interval(first: list[float], second: list[float]) -> tuple[float, float, flo
     return math.exp(found.estimate), math.exp(found.low), math.exp(found.high)
 
 
-def compare(ours: Contender, theirs: Contender, pairs: int, our_jobs: int, their_jobs: int, target: float) -> dict[str, object]:
+def compare(
+    ours: Contender, theirs: Contender, pairs: int, our_jobs: int, their_jobs: int, target: float | None, their_samples: int = SAMPLES
+) -> dict[str, object]:
     """Interleaved pairs of rounds."""
     rates: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs):
@@ -182,11 +209,16 @@ def compare(ours: Contender, theirs: Contender, pairs: int, our_jobs: int, their
             rates[who].append(ours.rate(our_jobs) if who == 0 else theirs.rate(their_jobs))
     ratio, low, high = interval(*rates)
     means = [len(r) / sum(1 / x for x in r) for r in rates]
+    verdict = "" if target is None else f"   target {target:g}: {'met' if low >= target else 'NOT MET'}"
+    drawn = f"   per sample drawn {ratio * SAMPLES / their_samples:.2f}" if their_samples != SAMPLES else ""
     print(
         f"  outthink {means[0]:8.1f} jobs/s (at once {ours.at_once})   {theirs.name} {means[1]:8.1f} jobs/s (at once {theirs.at_once})   "
-        f"ratio {ratio:.2f} [{low:.2f}, {high:.2f}]   target {target:g}: {'met' if low >= target else 'NOT MET'}"
+        f"ratio {ratio:.2f} [{low:.2f}, {high:.2f}]{drawn}{verdict}",
+        flush=True,
     )
-    return {"peer": theirs.name, "outthink": means[0], "theirs": means[1], "ratio": ratio, "low": low, "high": high, "met": low >= target}
+    met = None if target is None else low >= target
+    found: dict[str, object] = {"peer": theirs.name, "outthink": means[0], "theirs": means[1], "ratio": ratio, "low": low, "high": high, "met": met}
+    return {**found, "per_sample_drawn": ratio * SAMPLES / their_samples}
 
 
 @contextlib.contextmanager
@@ -213,15 +245,17 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=300, help="jobs of one round")
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments, kept; a temporary one if left out")
-    parser.add_argument("--only", choices=("n", "no-n"))
+    parser.add_argument("--only", choices=("n", "no-n", "refuse-n"))
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--work", choices=("outthink", "its-hub", "optillm"), help=argparse.SUPPRESS)
+    parser.add_argument("--work", choices=("outthink", "its-hub", "optillm", "floor"), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     parser.add_argument("--approach", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
         if given.work == "optillm":
             work_optillm(given.url, given.approach)
+        elif given.work == "floor":
+            work_floor(given.url, int(given.approach))
         else:
             {"outthink": work_outthink, "its-hub": work_its_hub}[given.work](given.url)
         return
@@ -229,29 +263,34 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.peers or Path(temporary)
         its_hub, optillm = peer(folder, "its-hub", "its-hub[lm]"), peer(folder, "optillm", "optillm")
-        for mode in [given.only] if given.only else ["n", "no-n"]:
-            command = [sys.executable, str(STUB), *(["--no-n"] if mode == "no-n" else [])]
+        for mode in [given.only] if given.only else ["n", "no-n", "refuse-n"]:
+            command = [sys.executable, str(STUB), *([] if mode == "n" else [f"--{mode}"])]
             with contextlib.ExitStack() as stack:
                 stub = stack.enter_context(running(command, stdout=subprocess.PIPE))
                 assert stub.stdout is not None
                 url = stub.stdout.readline().strip()
-                print(f"the server {'honours n' if mode == 'n' else 'does not honour n'}:", flush=True)
+                print(f"the server {WAYS[mode]}:", flush=True)
                 ours = Contender("outthink", sys.executable, url)
                 stack.callback(ours.process.kill)
                 ours.tune(given.jobs)
-                if its_hub:
+                floor = Contender("floor", sys.executable, url, "1" if mode == "n" else str(SAMPLES))
+                stack.callback(floor.process.kill)
+                floor.tune(given.jobs)
+                results.append({"n": mode, **compare(ours, floor, given.pairs, given.jobs, given.jobs, None)})
+                if its_hub and mode != "refuse-n":  # its-hub never sends n
                     theirs = Contender("its-hub", its_hub, url)
                     stack.callback(theirs.process.kill)
                     theirs.tune(given.jobs)
                     results.append({"n": mode, **compare(ours, theirs, given.pairs, given.jobs, given.jobs, 1.0)})
                 if optillm:
                     proxy = stack.enter_context(optillm_proxy(optillm, url))
-                    approach = "majority_voting" if mode == "n" else "self_consistency"
+                    approach = "self_consistency" if mode == "no-n" else "majority_voting"
                     theirs = Contender("optillm", sys.executable, proxy, approach)
                     stack.callback(theirs.process.kill)
                     print(f"  optillm's approach: {approach}")
                     theirs.tune(24)
-                    results.append({"n": mode, **compare(ours, theirs, max(3, given.pairs // 2), given.jobs, 24, 50.0)})
+                    drawn = 5 if mode == "no-n" else SAMPLES
+                    results.append({"n": mode, **compare(ours, theirs, max(3, given.pairs // 2), given.jobs, 24, 50.0, drawn)})
     if given.json:
         print(json.dumps(results))
 

@@ -47,6 +47,9 @@ class TokenLogprobs:
         return sum(self.logprobs)
 
 
+_CAPTURED = ("token_ids", "token_logprobs", "top_logprobs", "self_certainty", "hidden")
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """One finished sample.
@@ -77,9 +80,13 @@ class Completion:
     def to_json(self) -> dict[str, object]:
         """Plain data of what is set, for the journal; `from_json` undoes it."""
         data: dict[str, object] = {"text": self.text, "finish": self.finish, "usage": self.usage.row()}
-        for name in ("reasoning", "token_ids", "logprob", "token_logprobs", "top_logprobs", "self_certainty", "hidden"):
+        if self.reasoning:
+            data["reasoning"] = self.reasoning
+        if self.logprob is not None:
+            data["logprob"] = self.logprob
+        for name in _CAPTURED:
             value = getattr(self, name)
-            if value is not None and value != "":
+            if value is not None:
                 data[name] = value
         if self.tool_calls:
             data["tool_calls"] = [dataclasses.astuple(call) for call in self.tool_calls]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from outthink.core.admission import admitted
 from outthink.core.completion import Completion, Failure, Usage
-from outthink.core.errors import CapabilityError, ModelError
+from outthink.core.errors import CapabilityError, ModelError, StoreError
 from outthink.core.journal import Call, CallState, call_key
 from outthink.core.meter import Ticket
 from outthink.core.problem import Problem
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from outthink.core.session import Session
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Flight:
     """One sample from its admission to its end."""
 
@@ -102,7 +102,7 @@ async def fly(session: Session, flights: Sequence[Flight]) -> None:
             if flight.key in known:
                 _from_journal(session, flight, known[flight.key])
         fresh = [flight for flight in granted if not flight.settled]
-        return [partial(_Stream(session).serve, fresh)] if fresh else []
+        return [_Stream(session, fresh).serve] if fresh else []
 
     await admitted(session.shared, session.place, [flight.ticket for flight in flights], start)
 
@@ -147,7 +147,7 @@ def _from_journal(session: Session, flight: Flight, call: Call) -> None:
     flight.completion = Completion.from_json(call.body)
     flight.settled = True
     charged = _charge(session, flight, flight.completion.usage)
-    session.shared.enter(session.role_name, charged, Spend())
+    session.shared.enter(session.role_name, [charged], [])
     _tell(session, flight, "cached", text=flight.completion.text, tokens=flight.completion.usage.completion_tokens)
     session.shared.turnstile.settle(flight.ticket, charged)
 
@@ -158,34 +158,48 @@ def _tell(session: Session, flight: Flight, kind: str, *, text: str = "", tokens
 
 
 class _Stream:
-    """One call of the model's `stream`, whose prompts are paid once for each distinct request where the model shares them."""
+    """One call of the model's `stream`, whose prompts are paid once for each distinct request where the model shares them.
 
-    def __init__(self, session: Session) -> None:
+    Flights that end in one turn of the event loop are recorded and settled together, in the next turn or where the stream ends.
+    """
+
+    def __init__(self, session: Session, flights: Sequence[Flight]) -> None:
         self.session = session
+        self.model = session.model
+        self.model_key = session.model_key
+        self.flights = flights
         self.prompts_paid: set[str] = set()
+        self.landed: list[tuple[Flight, Spend, Spend, bool]] = []
+        self.trouble: StoreError | None = None
 
-    async def serve(self, flights: list[Flight]) -> None:
-        """Stream these flights to their ends; whatever ends early is recorded as cut."""
-        session = self.session
+    async def serve(self) -> None:
+        """Stream the flights to their ends; whatever ends early is recorded as cut."""
+        session, flights = self.session, self.flights
         try:
-            async with contextlib.aclosing(session.model.stream([flight.draw for flight in flights])) as chunks:
+            async with contextlib.aclosing(self.model.stream([flight.draw for flight in flights])) as chunks:
                 async for chunk in chunks:
+                    if self.trouble:
+                        raise self.trouble
                     flight = flights[chunk.position]
                     if flight.settled:
                         raise ModelError(f"{session.model_key} sent a piece of a sample after its end; this backend needs a repair")
                     flight.tokens += chunk.tokens
                     flight.text += chunk.text
                     if chunk.done is None:
-                        _tell(session, flight, "text", text=chunk.text, tokens=chunk.tokens)
+                        if session.shared.listen:
+                            _tell(session, flight, "text", text=chunk.text, tokens=chunk.tokens)
                     else:
                         self._end(flight, chunk.done)
             for flight in flights:
                 if not flight.settled:
                     self._end(flight, Failure("protocol", f"{session.model_key} ended its stream without finishing this sample"))
         finally:
-            for flight in flights:
-                if not flight.settled:
-                    self._cut(flight)
+            try:
+                for flight in flights:
+                    if not flight.settled:
+                        self._cut(flight)
+            finally:
+                self._land()
 
     def _end(self, flight: Flight, done: Completion | Failure) -> None:
         if isinstance(done, Failure):
@@ -194,8 +208,10 @@ class _Stream:
             _tell(self.session, flight, "failed", text=done.message)
         else:
             flight.completion = done
-            self._settle(flight, "done", _charge(self.session, flight, done.usage), self._paid(flight, done.usage), done.usage.basis, done.to_json())
-            _tell(self.session, flight, "done", tokens=done.usage.completion_tokens)
+            charged = _charge(self.session, flight, done.usage)
+            self._settle(flight, "done", charged, self._paid(flight, done.usage, charged), done.usage.basis, done.to_json())
+            if self.session.shared.listen:
+                _tell(self.session, flight, "done", tokens=done.usage.completion_tokens)
 
     def _cut(self, flight: Flight) -> None:
         flight.ticket.refused = "seconds"
@@ -205,13 +221,17 @@ class _Stream:
     def _lost(self, flight: Flight, state: CallState, body: dict[str, object]) -> None:
         # the server has read the prompt and generated what we have seen; it may have generated a little more
         usage = Usage(flight.prompt_bound if flight.tokens else 0, flight.tokens, basis="estimated")
-        self._settle(flight, state, _charge(self.session, flight, usage), self._paid(flight, usage), "estimated", body)
+        charged = _charge(self.session, flight, usage)
+        self._settle(flight, state, charged, self._paid(flight, usage, charged), "estimated", body)
 
-    def _paid(self, flight: Flight, usage: Usage) -> Spend:
-        model, digest = self.session.model, flight.draw.request.digest
+    def _paid(self, flight: Flight, usage: Usage, charged: Spend) -> Spend:
+        model = self.model
         if getattr(model, "recorded", False):  # a replay serves nothing
             return Spend()
-        prompt = 0 if model.shares_prompt and digest in self.prompts_paid else usage.prompt_tokens
+        if not model.shares_prompt:
+            return charged
+        digest = flight.draw.request.digest
+        prompt = 0 if digest in self.prompts_paid else usage.prompt_tokens
         if usage.prompt_tokens:
             self.prompts_paid.add(digest)
         return model.price.of(Usage(prompt, usage.completion_tokens))
@@ -219,13 +239,30 @@ class _Stream:
     def _settle(self, flight: Flight, state: CallState, charged: Spend, paid: Spend, basis: str, body: dict[str, object]) -> None:
         session, request = self.session, flight.draw.request
         flight.settled = True
+        if not self.landed:
+            asyncio.get_running_loop().call_soon(self._land_soon)
+        self.landed.append((flight, charged, paid, state == "done"))
+        session.shared.journal.add([
+            Call(
+                session.path, request.digest, flight.draw.index, "sample", state, session.role_name, flight.draw.problem, self.model_key, None,
+                charged, paid, basis, body, request.to_json(),
+            )
+        ])  # fmt: skip
+
+    def _land_soon(self) -> None:
         try:
-            session.shared.journal.append([
-                Call(
-                    session.path, request.digest, flight.draw.index, "sample", state, session.role_name, flight.draw.problem, session.model_key,
-                    None, charged, paid, basis, body, request.to_json(),
-                )
-            ])  # fmt: skip
+            self._land()
+        except StoreError as error:
+            self.trouble = error  # raised where the next piece arrives; the journal keeps the calls for the next commit, here or at the end
+
+    def _land(self) -> None:
+        # what has ended is committed, then its reservations are freed
+        landed, self.landed = self.landed, []
+        shared = self.session.shared
+        try:
+            shared.journal.commit()
         finally:
-            session.shared.enter(session.role_name, charged, paid)
-            session.shared.turnstile.settle(flight.ticket, charged, judged=state == "done")
+            if landed:
+                shared.enter(self.session.role_name, [charged for _, charged, _, _ in landed], [paid for _, _, paid, _ in landed])
+                for flight, charged, _, judged in landed:
+                    shared.turnstile.settle(flight.ticket, charged, judged=judged)

@@ -1,7 +1,7 @@
 """The journal: one append-only record of every call, in SQLite. Resume, cache and replay are all a lookup in it.
 
-A call is committed before its result is used, so a killed process loses only what was still being generated. Several rows may
-share a key (a cut or failed try, then a good one); a lookup answers with the finished one.
+A call is committed before its result is used, so a killed process loses only what was still being generated. Calls that end together
+are one transaction. Several rows may share a key (a cut or failed try, then a good one); a lookup answers with the finished one.
 """
 
 from __future__ import annotations
@@ -84,12 +84,21 @@ class Call:
 @functools.lru_cache(maxsize=4096)  # asked twice for each sample: to look it up, and to record it
 def call_key(place: str, digest: str, model: str, draw: int) -> str:
     """32 hexadecimal digits that identify a call. The calls of one place start alike, so that they lie together in the index."""
+    where, start = _key_start(place, digest, model)
+    whole = start.copy()
+    whole.update(b"%d]" % draw)
+    return where + whole.hexdigest()
+
+
+@functools.lru_cache(maxsize=256)  # the samples of one request differ in their number alone
+def _key_start(place: str, digest: str, model: str) -> tuple[str, hashlib.blake2b]:
+    # the hash of the list [place, digest, model, draw] as JSON, up to the draw
     where = hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
-    return where + hashlib.blake2b(json.dumps([place, digest, model, draw]).encode(), digest_size=10).hexdigest()
+    return where, hashlib.blake2b(json.dumps([place, digest, model])[:-1].encode() + b", ", digest_size=10)
 
 
 class Journal:
-    """An append-only store of calls. One process writes it at a time.
+    """An append-only store of calls. One process writes it at a time; others may read it meanwhile, and see what is committed.
 
     Args:
         path: the SQLite file, made if absent; None keeps the journal in memory.
@@ -103,6 +112,8 @@ class Journal:
         self.path = Path(path) if path is not None else None
         self.writable = writable
         self._seen_requests: set[str] = set()
+        self._added: list[Call] = []
+        self._writer: sqlite3.Connection | None = None
         if self.path is not None and not writable and not self.path.exists():
             raise StoreError(f"{self.path}: there is no journal at this path; make one with `outthink run` or `outthink pool build`")
         try:
@@ -118,7 +129,7 @@ class Journal:
         try:
             self._open()
         except (sqlite3.Error, StoreError) as error:
-            self._db.close()
+            self._release()
             raise error if isinstance(error, StoreError) else self._explain(error) from error
 
     def _open(self) -> None:
@@ -133,13 +144,17 @@ class Journal:
             raise StoreError(f"{self.path}: not an outthink journal; give the journal.sqlite of a run, or a pool file")
         if not self.writable:
             return
+        if self.path is not None:
+            # Who holds this lock is the one writer. It stands in a file of its own, empty and left there, so that it keeps no reader
+            # out; a process that dies lets go of it.
+            self._writer = sqlite3.connect(self.path.with_name(self.path.name + ".lock"), isolation_level=None, timeout=2)
+            self._writer.execute("BEGIN EXCLUSIVE")
         # WAL + NORMAL: a commit survives the death of the process without an fsync each.
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         # 64 MiB of cache and a checkpoint every 32 MiB: pages of a big index are written less often than once a batch
         self._db.execute("PRAGMA cache_size=-65536")
         self._db.execute("PRAGMA wal_autocheckpoint=8000")
-        self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}INSERT OR IGNORE INTO meta VALUES ('schema', '{SCHEMA_VERSION}');COMMIT;")
 
     def _explain(self, error: Exception) -> StoreError:
@@ -185,6 +200,24 @@ class Journal:
         Raises:
             StoreError: the disk is full or the store cannot be written; none of these calls is recorded then.
         """
+        self.commit()
+        self._write(calls)
+
+    def add(self, calls: Sequence[Call]) -> None:
+        """Take calls to be recorded by the next `commit`, in one transaction with those that others add until then."""
+        self._added.extend(calls)
+
+    def commit(self) -> None:
+        """Commit the calls that were added. When this returns they survive the death of the process.
+
+        Raises:
+            StoreError: the disk is full or the store cannot be written; the calls are kept for the next try.
+        """
+        if self._added:
+            self._write(self._added)
+            self._added = []
+
+    def _write(self, calls: Sequence[Call]) -> None:
         if not calls:
             return
         fresh = {c.digest: c.request for c in calls if c.request is not None and c.digest not in self._seen_requests}
@@ -198,6 +231,7 @@ class Journal:
 
     def find(self, keys: Sequence[str], *, failed: bool = False) -> dict[str, Call]:
         """The finished calls among these keys; with `failed` also those that only failed so far."""
+        self.commit()
         found: dict[str, Call] = {}
         states = "('failed', 'done')" if failed else "('done')"
         for start in range(0, len(keys), 500):
@@ -209,6 +243,7 @@ class Journal:
 
     def calls(self, kind: CallKind | None = None, *, problem: str | None = None, state: CallState | None = None) -> Iterator[Call]:
         """Recorded calls in the order of their recording."""
+        self.commit()
         wanted = {"kind": kind, "problem": problem, "state": state}
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
@@ -223,6 +258,7 @@ class Journal:
         """
         if not rows:
             return
+        self.commit()
         with self._transaction():
             self._db.executemany("INSERT OR IGNORE INTO records (kind, name, body) VALUES (?, ?, ?)", [(kind, n, _dump(b)) for n, b in rows.items()])
 
@@ -237,11 +273,20 @@ class Journal:
         return None if row is None else json.loads(row[0])
 
     def __len__(self) -> int:
+        self.commit()
         return int(self._db.execute("SELECT COUNT(*) FROM calls").fetchone()[0])
 
     def close(self) -> None:
-        """Release the file."""
+        """Record what was added and release the file."""
+        try:
+            self.commit()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
         self._db.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -251,13 +296,20 @@ class Journal:
 
 
 def _dump(value: object) -> str:
-    return _ENCODER.encode(value)
+    text = _ENCODER.encode(value)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a character, where a model was cut: SQLite takes it escaped
+            return json.dumps(value)
+    return text
 
 
 def _row(call: Call) -> tuple[object, ...]:
+    charged = _spend(call.charged)
     return (
         bytes.fromhex(call.key), call.place, call.digest, call.draw, call.kind, call.state, call.role, call.problem, call.model,
-        call.parent, _spend(call.charged), _spend(call.paid), call.basis, _dump(call.body),
+        call.parent, charged, charged if call.paid is call.charged else _spend(call.paid), call.basis, _dump(call.body),
     )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ class Hold:
 
     def forgo(self, parts: Sequence[Spend]) -> None:
         """These parts are not needed any more: free what exceeds the others."""
+        if not parts:
+            return
         for part in parts:
             if part in self.parts:
                 self.parts.remove(part)
@@ -41,7 +43,10 @@ class Hold:
 
 
 class Meter:
-    """What has been charged and reserved under one budget. A child's reservation debits its parents."""
+    """What has been charged and reserved under one budget. A child's reservation debits its parents.
+
+    A turnstile leaves a meter alone that has no cap, nor one above it: nothing can overrun it, and nobody asks it.
+    """
 
     def __init__(self, budget: Budget = Budget(), parent: Meter | None = None) -> None:
         self.budget = budget
@@ -81,7 +86,7 @@ class Meter:
             meter.charged += charged
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Ticket:
     """One sample (or judgement, or execution) that wants to be admitted.
 
@@ -148,7 +153,8 @@ class Turnstile:
             for ticket in tickets:
                 ticket.carries_prompt = ticket.batch not in batches
                 batches.add(ticket.batch)
-                self._grant(ticket)
+                ticket.granted = True
+            self._outstanding += len(tickets)
             wake()
 
     def settle(self, ticket: Ticket, charged: Spend, *, judged: bool = True) -> None:
@@ -157,9 +163,10 @@ class Turnstile:
         Its judging share stays held if the sample will be judged; otherwise it is free too.
         """
         ticket.settled = True
-        if not judged and ticket.share != Spend():
-            ticket.hold.forgo([ticket.share])
-        ticket.meter.settle(ticket.reserved, charged)
+        if ticket.meter.capped:
+            if not judged and ticket.share != Spend():
+                ticket.hold.forgo([ticket.share])
+            ticket.meter.settle(ticket.reserved, charged)
         self._outstanding -= 1
         if self._outstanding == 0:
             self._blocked = False
@@ -224,6 +231,8 @@ class Turnstile:
     def _grant(self, ticket: Ticket) -> None:
         ticket.granted = True
         self._outstanding += 1
+        if not ticket.meter.capped:
+            return
         hold = ticket.hold
         if ticket.judged and hold.meter:
             freed = hold.amount.at_most(ticket.reserved)

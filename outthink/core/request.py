@@ -149,7 +149,15 @@ class Request:
 
     @functools.cached_property
     def _plain(self) -> dict[str, object]:
-        return dataclasses.asdict(self)
+        # the same as dataclasses.asdict, which copies every value on its way
+        prefix = self.prefix
+        return {
+            "messages": tuple(_plain_message(message) for message in self.messages),
+            "prefix": None if prefix is None else _flat(prefix),
+            "sampling": _flat(self.sampling),
+            "capture": _flat(self.capture),
+            "prompt_version": self.prompt_version,
+        }
 
     @classmethod
     def from_json(cls, data: dict[str, object]) -> Request:
@@ -159,8 +167,25 @@ class Request:
     @functools.cached_property
     def digest(self) -> str:
         """32 hexadecimal digits that identify the request's content."""
-        text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        text = _CANONICAL.encode(self.to_json())
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def _flat(thing: Prefix | Sampling | Capture | Text | Image | ToolCall) -> dict[str, object]:
+    return {name: getattr(thing, name) for name in thing.__slots__}
+
+
+def _plain_message(message: Message) -> dict[str, object]:
+    content = message.content
+    return {
+        "role": message.role,
+        "content": content if isinstance(content, str) else tuple(_flat(part) for part in content),
+        "tool_calls": tuple(_flat(call) for call in message.tool_calls),
+        "tool_call_id": message.tool_call_id,
+    }
 
 
 def _request(data: dict) -> Request:  # type: ignore[type-arg]

@@ -309,7 +309,7 @@ class Session:
             finally:
                 if results[position] is None:
                     ticket.refused = "seconds"
-                shared.enter(self.role_name, charged, paid)
+                shared.enter(self.role_name, [charged], [paid])
                 shared.turnstile.settle(ticket, charged)
 
         await admitted(shared, self.place, tickets, lambda positions: [partial(serve, position) for position in positions])

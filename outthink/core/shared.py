@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from outthink.core.journal import Journal
@@ -54,10 +54,10 @@ class Shared:
     stopped: str = "done"
     saw_key: bool = False
 
-    def enter(self, role: str, charged: Spend, paid: Spend) -> None:
-        """Write a spending into the role's ledger."""
+    def enter(self, role: str, charged: Sequence[Spend], paid: Sequence[Spend]) -> None:
+        """Write spendings into the role's ledger."""
         ledger = self.ledgers.get(role, Ledger())
-        self.ledgers[role] = Ledger(ledger.charged + charged, ledger.paid + paid)
+        self.ledgers[role] = Ledger(ledger.charged.plus(charged), ledger.paid.plus(paid))
 
     def miss(self, reason: str) -> None:
         """Count a call that gave nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from outthink.core.completion import Usage
@@ -40,6 +41,19 @@ class Spend:
             self.dollars - other.dollars,
             self.cpu_seconds - other.cpu_seconds,
         )
+
+    def plus(self, others: Iterable[Spend]) -> Spend:
+        """This one and all others, added in their order."""
+        completion, prompt, calls = self.completion_tokens, self.prompt_tokens, self.calls
+        flops, dollars, cpu = self.flops, self.dollars, self.cpu_seconds
+        for other in others:
+            completion += other.completion_tokens
+            prompt += other.prompt_tokens
+            calls += other.calls
+            flops += other.flops
+            dollars += other.dollars
+            cpu += other.cpu_seconds
+        return Spend(completion, prompt, calls, flops, dollars, cpu)
 
     def __mul__(self, times: int) -> Spend:
         return Spend(*(getattr(self, name) * times for name in SPEND_FIELDS))

@@ -44,6 +44,8 @@ def choices_of(reply: Json) -> list[object]:
     choices = reply.get("choices")
     if not isinstance(choices, list):
         return []
+    if all(isinstance(choice, dict) and choice.get("index") == position for position, choice in enumerate(choices)):
+        return choices
 
     def place(numbered: tuple[int, object]) -> int:
         position, choice = numbered
@@ -51,6 +53,9 @@ def choices_of(reply: Json) -> list[object]:
         return index if isinstance(index, int) else position
 
     return [choice for _, choice in sorted(enumerate(choices), key=place)]
+
+
+_NOT_YET = Usage()
 
 
 def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: bool) -> Completion | Failure:
@@ -65,16 +70,18 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
     if not isinstance(choice, dict):
         return Failure("garbage", f"a choice of the reply is no object: {str(choice)[:80]!r}")
     message = choice.get("message") if "message" in choice else {"content": choice.get("text")}
-    if not isinstance(message, dict) or not isinstance(message.get("content"), str | None):
+    content = message.get("content") if isinstance(message, dict) else 0
+    if not isinstance(message, dict) or (content is not None and not isinstance(content, str)):
         return Failure("garbage", f"a choice of the reply has no readable message: {str(choice)[:80]!r}")
-    text = message.get("content") or ""
+    text = content or ""
     reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
     calls = _tool_calls(message.get("tool_calls"))
     finish = _FINISH.get(choice.get("finish_reason"), "stop")
     tokens = _logprobs(choice.get("logprobs"))
     if wants_logprobs and tokens is None and text:
         return Failure("capability", "the server returned no log probabilities, which this request captures; use the embedded engine")
-    completion = Completion(text.removeprefix(echoed), finish, Usage(), reasoning if isinstance(reasoning, str) else str(reasoning), tool_calls=calls)
+    said = reasoning if isinstance(reasoning, str) else str(reasoning)
+    completion = Completion(text.removeprefix(echoed) if echoed else text, finish, _NOT_YET, said, tool_calls=calls)
     if tokens is None:
         return completion
     values, tops, ids = tokens
@@ -90,8 +97,10 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
 
 
 def _tool_calls(raw: object) -> tuple[ToolCall, ...]:
+    if not isinstance(raw, list):
+        return ()
     found = []
-    for call in raw if isinstance(raw, list) else []:
+    for call in raw:
         function = call.get("function") if isinstance(call, dict) else None
         if isinstance(function, dict):
             found.append(ToolCall(str(call.get("id", "")), str(function.get("name", "")), str(function.get("arguments", ""))))
@@ -127,6 +136,8 @@ def share(total: int, weights: Sequence[float]) -> list[int]:
     mass = sum(weights)
     exact = [total * (weight / mass if mass else 1 / len(weights)) for weight in weights]
     parts = [int(part) for part in exact]
+    if sum(parts) == total:
+        return parts
     by_remainder = sorted(range(len(parts)), key=lambda i: (parts[i] - exact[i], i))
     for position in by_remainder[: total - sum(parts)]:
         parts[position] += 1
@@ -167,7 +178,7 @@ def with_usage(completions: Sequence[Completion], reported: Reported, prompt_est
     """
     counts = [c.usage.completion_tokens for c in completions]
     counted = all(c.logprob is not None for c in completions)
-    sizes = [len((c.text + c.reasoning).encode()) + sum(len(t.arguments) for t in c.tool_calls) for c in completions]
+    sizes = [_size(c) for c in completions]
     basis: Basis
     if reported.completion is not None and len(completions) == 1:
         tokens, basis = [reported.completion], "reported"
@@ -188,6 +199,12 @@ def with_usage(completions: Sequence[Completion], reported: Reported, prompt_est
     return [_used(c, Usage(prompt, count, reported.cached, basis)) for c, count in zip(completions, tokens, strict=True)]
 
 
+def _size(completion: Completion) -> int:
+    size = len(completion.text.encode()) + len(completion.reasoning.encode())
+    return size + sum(len(call.arguments) for call in completion.tool_calls) if completion.tool_calls else size
+
+
 def _used(c: Completion, usage: Usage) -> Completion:
-    # dataclasses.replace takes several times as long, and this runs for every sample
-    return Completion(c.text, c.finish, usage, c.reasoning, c.token_ids, c.logprob, c.token_logprobs, c.top_logprobs, tool_calls=c.tool_calls)
+    # it was made here and nobody else has seen it: making another one takes ten times as long, and this runs for every sample
+    object.__setattr__(c, "usage", usage)
+    return c

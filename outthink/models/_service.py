@@ -73,13 +73,17 @@ class Service:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     bodies: dict[tuple[str, int], tuple[Dialect, bool, bytes]] = field(default_factory=dict)
 
-    def start(self, draws: Sequence[Draw]) -> None:
-        """Send all draws, equal requests together."""
+    async def start(self, draws: Sequence[Draw]) -> None:
+        """Send all draws, equal requests together. One HTTP request whose answer comes whole is waited for here, without a task of its own."""
         groups: dict[str, list[Member]] = {}
         for position, draw in enumerate(draws):
             groups.setdefault(draw.request.digest, []).append((position, draw))
+        most = 0 if self.server.streaming or len(groups) > 1 else self.server.dialect.n or len(draws)
         for members in groups.values():
-            self._spawn(members)
+            if len(members) <= most:
+                await self._guarded(members)
+            else:
+                self._spawn(members)
 
     async def stop(self) -> None:
         """Abort what is in flight and wait until it has ended."""

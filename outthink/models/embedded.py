@@ -127,12 +127,10 @@ class EmbeddedModel:
         writers = {index: _Writer(position, capture) for index, position in enumerate(positions)}
         async with send:
             try:
-                async with contextlib.aclosing(self._engine.complete(self._body(draws[positions[0]], len(positions)))) as pieces:
-                    async for piece in pieces:
-                        for choice in piece["choices"]:
-                            chunk = writers[choice["index"]].read(choice, piece.get("usage"))
-                            if chunk:
-                                await send.send(chunk)
+                async with contextlib.aclosing(self._engine.complete(self._body(draws[positions[0]], len(positions)))) as batches:
+                    async for pieces in batches:
+                        for chunk in _read(pieces, writers):
+                            await send.send(chunk)
             except _llama.Refused as error:
                 for writer in writers.values():
                     if not writer.ended:
@@ -187,6 +185,19 @@ def _groups(draws: Sequence[Draw], most: int) -> list[list[int]]:
     return sorted(groups, key=min)
 
 
+def _read(pieces: list[dict[str, Any]], writers: dict[int, _Writer]) -> list[Chunk]:
+    # one chunk a sample for all its pieces
+    chunks: dict[int, Chunk] = {}
+    for piece in pieces:
+        for choice in piece["choices"]:
+            new = writers[choice["index"]].read(choice, piece.get("usage"))
+            before = chunks.get(new.position)
+            chunks[new.position] = new if before is None else Chunk(
+                new.position, before.text + new.text, tokens=before.tokens + new.tokens, done=new.done
+            )  # fmt: skip
+    return list(chunks.values())
+
+
 class _Writer:
     """Puts one sample together from its pieces."""
 
@@ -199,7 +210,7 @@ class _Writer:
         self._logprobs: list[float] = []
         self._top: list[tuple[tuple[str, float], ...]] = []
 
-    def read(self, choice: dict[str, Any], usage: dict[str, Any] | None) -> Chunk | None:
+    def read(self, choice: dict[str, Any], usage: dict[str, Any] | None) -> Chunk:
         places = (choice.get("logprobs") or {}).get("content") or []
         for place in places:
             self._ids.append(place["id"])

@@ -118,9 +118,9 @@ class OpenAIModel:
         """
         service, left = Service(self._server), len(draws)
         try:
-            service.start(draws)
+            await service.start(draws)
             while left:
-                chunk = await service.out.get()
+                chunk = await service.out.get() if service.out.empty() else service.out.get_nowait()
                 if isinstance(chunk, Exception):
                     raise chunk
                 left -= chunk.done is not None

@@ -12,13 +12,20 @@ import sys
 import time
 from pathlib import Path
 
+import anyio
 import pytest
 
 from outthink.core.completion import Completion, Usage
 from outthink.core.errors import StoreError
 from outthink.core.journal import SCHEMA_VERSION, Call, Journal
 from outthink.core.pool import Pool
+from outthink.core.problem import Problem
+from outthink.core.request import Message
+from outthink.core.session import Session
+from outthink.core.shared import Event
 from outthink.core.spend import Spend
+from outthink.models.simulated import LatentAnswers, Speech
+from outthink.problems.numbers import Number
 
 CHILD = """
 import sys, anyio
@@ -27,6 +34,7 @@ from outthink.core.journal import Journal
 from outthink.core.problem import Problem
 from outthink.core.request import Message
 from outthink.core.session import Session
+from outthink.core.shared import Event
 from outthink.models.simulated import LatentAnswers, Speech
 from outthink.problems.numbers import Number
 from outthink.strategies.majority_vote import MajorityVote
@@ -151,6 +159,67 @@ def test_a_second_writer_waits_and_is_refused(tmp_path: Path) -> None:
         assert "another process is writing it" in second.stdout
     with Journal(path) as journal:
         assert len(journal) == 1
+
+
+def test_a_journal_is_read_while_another_process_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    code = "import sys\nfrom outthink.core.journal import Journal\n"
+    code += "with Journal(sys.argv[1], writable=False) as journal:\n    print([call.draw for call in journal.calls()])\n"
+    with Journal(path) as journal:
+        journal.append([call(0)])
+        journal.add([call(1)])  # not committed: nobody else sees it
+        seen = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=30, check=True)
+        assert seen.stdout == "[0]\n"
+        with Journal(path, writable=False) as reader:
+            assert len(reader) == 1
+            journal.commit()
+            assert len(reader) == 2, "a reader that stays sees what is committed meanwhile"
+            with pytest.raises(StoreError, match="another process is writing it"):
+                Journal(path)
+
+
+def test_what_was_added_is_one_transaction_and_is_kept_until_it_is_recorded(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j.sqlite") as journal:
+        seen: list[str] = []
+        journal._db.set_trace_callback(seen.append)
+        for number in range(3):
+            journal.add([call(number)])
+        assert not seen
+        journal.commit()
+        assert (seen.count("BEGIN"), seen.count("COMMIT")) == (1, 1)
+        journal._db.set_trace_callback(None)
+        journal._db.execute("PRAGMA max_page_count=20")
+        journal.add([call(number, "word " * 200) for number in range(3, 200)])
+        with pytest.raises(StoreError, match="the disk is full"):
+            journal.commit()
+        journal._db.execute("PRAGMA max_page_count=2000")  # there is room again
+        assert [each.draw for each in journal.calls()] == list(range(200))
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.001])
+def test_samples_that_end_together_are_one_transaction_and_wait_for_nobody_else(delay_s: float) -> None:
+    async def recorded() -> list[int]:
+        """How many calls are recorded whenever a sample ends."""
+        counts: list[int] = []
+        with Journal() as journal:
+
+            def listen(event: Event) -> None:
+                if event.kind == "done":
+                    counts.append(journal._db.execute("SELECT COUNT(*) FROM calls").fetchone()[0])
+
+            model = LatentAnswers.drawn({"p": "1"}, seed=1, speech=Speech(delay_s=delay_s))
+            session = Session.open(model, journal=journal, place=("p",), listen=listen)
+            assert len(await session.sample(Problem("p", (Message("user", "?"),), Number()), 16)) == len(journal) == 16
+        return counts
+
+    counts = anyio.run(recorded)
+    assert counts == ([0] * 16 if delay_s == 0 else list(range(16)))
+
+
+def test_half_a_character_is_recorded_as_it_is() -> None:
+    with Journal() as journal:
+        journal.append([call(0, "cut \ud83d"), call(1, "whole 😀")])
+        assert [each.body["text"] for each in journal.calls()] == ["cut \ud83d", "whole 😀"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

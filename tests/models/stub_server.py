@@ -1,6 +1,6 @@
 """A real OpenAI-compatible server on loopback that answers at once and can be told to misbehave. For tests, and for benchmarks:
 
-python tests/models/stub_server.py [--no-n]      prints its address and serves until it is killed
+python tests/models/stub_server.py [--no-n | --refuse-n]      prints its address and serves until it is killed
 """
 
 from __future__ import annotations
@@ -223,8 +223,10 @@ async def serving(stub: Stub) -> AsyncIterator[Stub]:
 async def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--no-n", action="store_true", help="return one choice whatever is asked")
+    parser.add_argument("--refuse-n", action="store_true", help="refuse requests of more than one choice, as llama.cpp does above its slots")
     given = parser.parse_args()
-    stub = Stub(n_limit=1 if given.no_n else None, keep_bodies=False, texts=tuple(f"Thinking. The answer is \\boxed{{{i % 5}}}" for i in range(16)))
+    texts = tuple(f"Thinking. The answer is \\boxed{{{i % 5}}}" for i in range(16))
+    stub = Stub(n_limit=1 if given.no_n or given.refuse_n else None, refuse_n=given.refuse_n, keep_bodies=False, texts=texts)
     async with serving(stub):
         print(stub.url, flush=True)
         await asyncio.Event().wait()

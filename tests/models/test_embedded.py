@@ -84,7 +84,8 @@ async def a_prefix_is_continued_exactly(model: EmbeddedModel) -> None:
 async def closing_the_stream_stops_the_engine(model: EmbeddedModel) -> None:
     long = dataclasses.replace(ASK, sampling=Sampling(max_tokens=200))
     stream = model.stream([Draw(long, i, i) for i in range(16)])
-    async for _ in stream:
+    async for chunk in stream:
+        assert (chunk.done, chunk.tokens > 0) == (None, True), "what came before the end is told before the end"
         break
     await stream.aclose()
     # the slots are free again: a short request does not wait for the sixteen long ones
