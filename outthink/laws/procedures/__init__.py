@@ -1,0 +1,1 @@
+"""Procedures that the command line knows, one file each; see `outthink.laws.procedure`."""

@@ -1,0 +1,64 @@
+"""Minima of isoFLOP curves, and the law through them."""
+
+import numpy as np
+import pytest
+
+from outthink.core.errors import DataError, UsageError
+from outthink.laws.isoflop import Noise, growth, lowest
+
+SIZES = np.geomspace(1e7, 1e9, 9)
+
+
+def curve(best, sizes=SIZES):
+    return 3.0 * np.exp(0.02 * np.log(sizes / best) ** 2)
+
+
+@pytest.mark.parametrize("reading", ["akima", "parabola"])
+@pytest.mark.parametrize("best", [3e7, 1.1e8, 4e8])
+def test_the_minimum_of_a_bowl_is_found(reading, best):
+    order = np.random.default_rng(0).permutation(len(SIZES))
+    assert lowest(SIZES[order], curve(best)[order], reading) == pytest.approx(best, rel=0.05)
+
+
+@pytest.mark.parametrize("reading", ["akima", "parabola"])
+def test_a_minimum_at_an_edge_is_none(reading):
+    assert np.isnan(lowest(SIZES, curve(1e6), reading))
+    assert np.isnan(lowest(SIZES, curve(1e10), reading))
+
+
+def table(exponent=0.5, budgets=6):
+    flops = np.repeat(np.geomspace(1e17, 1e20, budgets), 9)
+    best = 1e8 * (flops / 1e18) ** exponent
+    sizes = best * np.tile(np.geomspace(0.1, 10, 9), budgets)
+    return flops, sizes, 3.0 * np.exp(0.02 * np.log(sizes / best) ** 2)
+
+
+def test_the_growth_of_the_minima_is_found_with_and_without_noise():
+    assert growth(*table(0.5)).exponent == pytest.approx(0.5, abs=1e-6)
+    found = growth(*table(0.5), noise=Noise(), replicates=200, seed=1)
+    assert found.low < 0.5 < found.high
+    assert len(found.minima) == 6
+    wide = growth(*table(0.5), noise=Noise(low=0.02, high=0.02), replicates=200, seed=1)
+    assert wide.high - wide.low > 2 * (found.high - found.low)
+
+
+def test_budgets_with_their_minimum_at_an_edge_are_dropped_and_named():
+    flops, sizes, loss = table()
+    kept = ~((flops == flops[0]) & (sizes > 1e7))
+    found = growth(flops[kept], sizes[kept], loss[kept])
+    assert found.dropped == (flops[0],)
+    with pytest.raises(DataError, match="two budgets"):
+        growth(flops[:9], sizes[:9], loss[:9])
+
+
+def test_noise_grows_with_the_loss_as_meant_and_not_as_published():
+    assert Noise().at([2.0, 3.0, 6.0, 9.0]) == pytest.approx([0.002, 0.002, 0.05, 0.05])
+    assert 0.002 < Noise().at([4.0])[0] < 0.05
+    assert Noise(as_published=True).at([2.0, 9.0]) == pytest.approx([0.002, 0.002])
+
+
+def test_bad_curves_are_refused():
+    with pytest.raises(DataError, match="three sizes"):
+        lowest([1e7, 1e8], [3.0, 2.0])
+    with pytest.raises(UsageError, match="akima or parabola"):
+        lowest(SIZES, curve(1e8), "spline")  # type: ignore[arg-type]
