@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "outthink.cli.report:report",
     "show": "outthink.cli.report:show",
     "compare": "outthink.cli.report:compare",
+    "laws": "outthink.cli.laws:app",
     "replay": "outthink.cli.pool:replay",
     "pool": "outthink.cli.pool:app",
     "methods": "outthink.cli.methods:methods",
