@@ -60,11 +60,15 @@ class Measured:
     holds: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        # numpy's numbers come in as they are measured, and JSON takes none of them
+        object.__setattr__(self, "value", float(self.value))
+        if self.interval is not None:
+            object.__setattr__(self, "interval", (float(self.interval[0]), float(self.interval[1])))
         if math.isnan(self.low) or math.isnan(self.high) or self.low > self.high:
             raise ValueError(f"{self.claim!r}: the bounds must be numbers in order, got {self.low} and {self.high}")
         if self.interval is not None and self.interval[0] > self.interval[1]:
             raise ValueError(f"{self.claim!r}: the interval must be (low, high), got {self.interval}")
-        object.__setattr__(self, "holds", self._verdict())
+        object.__setattr__(self, "holds", bool(self._verdict()))
 
     def _verdict(self) -> bool:
         # a comparison with nan is False, so what could not be measured never holds

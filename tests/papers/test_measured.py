@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 
 from outthink.papers.measured import Broken, Measured, Skipped
@@ -74,3 +75,9 @@ def test_json_has_the_promised_keys_whatever_happened():
     assert all(set(row) >= NEEDED for row in rows)
     assert [row["holds"] for row in rows] == [True, None, None]
     assert [row["status"] for row in rows] == ["measured", "skipped", "error"]
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    row = Measured.at_most("a share", value=np.float64(0.25), bound=np.float64(0.5), interval=(np.float64(0.1), np.float64(0.4))).to_json()
+    assert json.loads(json.dumps(row))["holds"] is True
+    assert row["interval"] == [0.1, 0.4]
