@@ -21,7 +21,7 @@ from outthink.laws.forms.chinchilla import LOSS, PARAMETERS
 from outthink.laws.frontier import power_fit
 from outthink.stats._arrays import FloatArray
 
-_HALVINGS, _NEWTON, _DEGREE = 60, 2, 3
+_HALVINGS, _NEWTON, _DECADES, _DEGREE = 24, 3, 30.0, 3
 
 
 @law(
@@ -59,23 +59,42 @@ class Trajectory:
         return np.asarray(np.exp(self.alpha_N * (np.log(self.N_c) - np.log(parameters))))
 
     def __call__(self, parameters: FloatArray, steps: FloatArray, batch: FloatArray) -> FloatArray:
+        loss = self._bisected(parameters, steps, batch)
+        least, slow = self.converged(parameters), self.alpha_S * (np.log(self.S_c) - np.log(steps))
+        for _ in range(_NEWTON):  # to the last digit, with the exact derivatives by the parameters that a bisection does not carry
+            ratio = self.critical_batch(loss) / batch
+            term = np.exp(slow + self.alpha_S * np.log1p(ratio))
+            loss = loss + (least + term - loss) / (1.0 + term * self.alpha_S * ratio / (1.0 + ratio) / (self.alpha_B * loss))
+        return np.asarray(loss)
+
+    def gradient(self, parameters: FloatArray, steps: FloatArray, batch: FloatArray) -> tuple[FloatArray, ...]:
+        """d loss / d field, in the order of the fields: of the implicit equation, so one solution serves all."""
+        loss = self(parameters, steps, batch)
         least = self.converged(parameters)
-        slow = self.alpha_S * (np.log(self.S_c) - np.log(steps))
+        ratio = self.critical_batch(loss) / batch
+        wasted = np.log(self.S_c) - np.log(steps) + np.log1p(ratio)
+        term = np.exp(self.alpha_S * wasted)
+        bend = term * self.alpha_S * ratio / (1.0 + ratio)  # how the second term grows with the logarithm of the critical batch
+        whole = 1.0 + bend / (self.alpha_B * loss)
+        slopes = (
+            self.alpha_N / self.N_c * least, (np.log(self.N_c) - np.log(parameters)) * least, self.alpha_S / self.S_c * term, wasted * term,
+            bend / self.B_star, bend * np.log(loss) / self.alpha_B**2,
+        )  # fmt: skip
+        return tuple(np.asarray(slope / whole) for slope in slopes)
 
-        def above(loss: FloatArray) -> FloatArray:
-            return np.asarray(least + np.exp(slow + self.alpha_S * np.log1p(self.critical_batch(loss) / batch)) - loss)
-
-        low, high = np.log(least.real) + 0.0 * slow.real, np.log(least.real) + 0.0 * slow.real + 30.0
+    def _bisected(self, parameters: FloatArray, steps: FloatArray, batch: FloatArray) -> FloatArray:
+        # in real numbers, on log loss from the converged one upwards
+        fields = (self.N_c, self.alpha_N, self.S_c, self.alpha_S, self.B_star, self.alpha_B)
+        n_c, alpha_n, s_c, alpha_s, star, alpha_b = (np.real(field) for field in fields)
+        low = alpha_n * (np.log(n_c) - np.log(parameters))
+        least, slow = np.exp(low), alpha_s * (np.log(s_c) - np.log(steps))
+        relative = np.log(star) - np.log(batch)
+        low, high = low + 0.0 * slow, low + 0.0 * slow + _DECADES
         for _ in range(_HALVINGS):
             middle = (low + high) / 2.0
-            larger = above(np.exp(middle)).real > 0.0
+            larger = least + np.exp(slow + alpha_s * np.logaddexp(0.0, relative - middle / alpha_b)) > np.exp(middle)
             low, high = np.where(larger, middle, low), np.where(larger, high, middle)
-        loss = np.exp((low + high) / 2.0)
-        for _ in range(_NEWTON):  # carries exact derivatives by the parameters, which a bisection alone does not
-            ratio = self.critical_batch(loss) / batch
-            slope = -np.exp(slow + self.alpha_S * np.log1p(ratio)) * self.alpha_S * ratio / (1.0 + ratio) / (self.alpha_B * loss) - 1.0
-            loss = loss - above(loss) / slope
-        return np.asarray(loss)
+        return np.asarray(np.exp((low + high) / 2.0))
 
 
 def fit_trajectory(
