@@ -98,8 +98,8 @@ class Form:
         variables: what it is called on, in order.
         target: what it predicts.
         parameters: in the order of the dataclass's fields.
-        linear: names of the parameters in which link(prediction) is linear and homogeneous once the others are fixed; () if none.
-            Where their `low` is 0 they are kept non-negative.
+        linear: names of the parameters in which link(prediction) is linear once the others are fixed, and homogeneous too if the law has a
+            `gradient` of its own; () if none. Where their `low` is 0 they are kept non-negative.
         link: the scale of that linearity.
         source: paper with its equation, or official code.
         valid: the range and the conditions for which its source claims it.

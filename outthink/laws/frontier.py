@@ -43,6 +43,42 @@ def exponents(alpha: float, beta: float) -> tuple[float, float]:
     return beta / (alpha + beta), alpha / (alpha + beta)
 
 
+@dataclass(frozen=True)
+class ClosedForm:
+    """How an additive law spends compute: parameters = G (C / flops_per)^a, tokens = (C / flops_per)^b / G.
+
+    Args:
+        G: parameters that the law prescribes at C = flops_per, in parameters.
+        a, b: exponents of the size and of the data; their sum is 1.
+        flops_per: operations a parameter and token.
+    """
+
+    G: float
+    a: float
+    b: float
+    flops_per: float = 6.0
+
+    def parameters(self, flops: ArrayLike) -> FloatArray:
+        """The best size at these budgets."""
+        return np.asarray(self.G * (np.asarray(flops, dtype=np.float64) / self.flops_per) ** self.a)
+
+    def tokens(self, flops: ArrayLike) -> FloatArray:
+        """The best number of tokens at these budgets."""
+        return np.asarray((np.asarray(flops, dtype=np.float64) / self.flops_per) ** self.b / self.G)
+
+
+def closed_form(A: float, B: float, alpha: float, beta: float, *, flops_per: float = 6.0) -> ClosedForm:
+    """The allocation that loss = E + A N^-alpha + B D^-beta prescribes, for any floor E.
+
+    Raises:
+        UsageError: a coefficient or an exponent is not above 0; such a law has no optimum.
+    """
+    if not (A > 0.0 and B > 0.0):
+        raise UsageError(f"coefficients of an additive law must be above 0 to have an optimum, got A {A:g} and B {B:g}")
+    a, b = exponents(alpha, beta)
+    return ClosedForm(math.exp((math.log(alpha * A) - math.log(beta * B)) / (alpha + beta)), a, b, flops_per)
+
+
 def optimum(law: Law, flops: float, *, flops_per: float = 6.0, smallest: float = 1.0) -> Optimum:
     """The least loss of any law of (parameters, tokens) at parameters * tokens * flops_per = flops.
 

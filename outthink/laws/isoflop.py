@@ -1,11 +1,12 @@
 """[111] Compute-optimal sizes from isoFLOP curves: the least loss over size at every budget, and how it grows with compute.
 
 At one budget the losses of models of several sizes make a curve; its minimum is read off an Akima interpolation of (log size, log loss) or off
-a parabola through the points around the lowest. A minimum at an edge of the sizes is no minimum and is dropped. Noise: every replicate adds
+a parabola through the points around the lowest. A minimum at an edge of the sizes is no minimum and is dropped. Of several runs of one size at
+one budget the best counts, as in the official code. Noise: every replicate adds
 Gaussian noise to the losses and finds the minima again; the spread of log N* weighs the budgets in the fit of log N* on log C.
 
 Published slip: the noise level is meant to grow with the loss, but log loss is compared with thresholds of raw loss, so that every loss below 20
-gets the low level. `Noise.at` interpolates as meant; `Noise.as_published` gives the constant low level of the official runs.
+gets the low level. `Noise.at` interpolates as meant, log noise over log loss; `as_published` gives the constant low level of the official runs.
 """
 
 from __future__ import annotations
@@ -33,23 +34,35 @@ class Noise:
     """Seed noise of a training run's loss, between two levels.
 
     Args:
-        low, high: standard deviations in nats per token at and below `low_loss`, and at and above `high_loss`; the defaults are RefinedWeb's.
+        low, high: standard deviations in nats per token at and below `low_loss`, and at and above `high_loss`; the defaults are RefinedWeb's, and
+            OpenWebText2 has 0.01 and 0.1 between losses 3 and 6.
         low_loss, high_loss: in nats per token.
         as_published: use the low level everywhere, as the official code does in effect.
+
+    Raises:
+        UsageError: levels or losses that are not above 0, or in the wrong order.
     """
 
     low: float = 0.002
     high: float = 0.05
     low_loss: float = 3.0
-    high_loss: float = 6.0
+    high_loss: float = 7.0
     as_published: bool = False
 
+    def __post_init__(self) -> None:
+        if not (0.0 < self.low <= self.high and 0.0 < self.low_loss < self.high_loss):
+            raise UsageError(
+                f"noise needs levels 0 < low <= high and losses 0 < low_loss < high_loss, got {self.low:g}, {self.high:g} and {self.low_loss:g}, "
+                f"{self.high_loss:g}"
+            )
+
     def at(self, loss: ArrayLike) -> FloatArray:
-        """Standard deviation in nats per token at these losses, linear in log loss between the two levels."""
+        """Standard deviation in nats per token at these losses, between the two levels a straight line of log noise over log loss."""
         losses = np.asarray(loss, dtype=np.float64)
         if self.as_published:
             return np.full(losses.shape, self.low)
-        return np.interp(np.log(losses), [math.log(self.low_loss), math.log(self.high_loss)], [self.low, self.high])
+        levels = [math.log(self.low), math.log(self.high)]
+        return np.exp(np.interp(np.log(losses), [math.log(self.low_loss), math.log(self.high_loss)], levels))
 
 
 @dataclass(frozen=True)
@@ -78,15 +91,36 @@ def lowest(parameters: ArrayLike, loss: ArrayLike, reading: Reading = "akima") -
         reading: how the curve is interpolated.
 
     Raises:
-        DataError: fewer than three sizes.
+        DataError: fewer than three sizes, or a number that is not finite and above 0.
         UsageError: there is no such reading.
     """
-    size, value = np.asarray(parameters, dtype=np.float64), np.asarray(loss, dtype=np.float64)
-    order = np.argsort(size)
-    x, y = np.log(size[order]), np.log(value[order])
-    if np.unique(x).size < 3:
-        raise DataError(f"an isoFLOP curve needs at least three sizes to have a minimum inside, got {np.unique(x).size}")
-    return float(_minima(x, y[None], reading)[0])
+    size, value = _checked(sizes=parameters, losses=loss)
+    x, best = _curve(size, value)
+    if x.size < 3:
+        raise DataError(f"an isoFLOP curve needs at least three sizes to have a minimum inside, got {x.size}")
+    return float(_minima(x, np.log(best)[None], reading)[0])
+
+
+def _checked(**columns: ArrayLike) -> list[FloatArray]:
+    arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    if len({array.shape for array in arrays.values()}) > 1 or any(array.ndim != 1 for array in arrays.values()):
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise DataError(f"isoFLOP columns must be vectors of one length, got {shapes}")
+    for name, array in arrays.items():
+        bad = np.flatnonzero(~(np.isfinite(array) & (array > 0.0)))
+        if bad.size:
+            raise DataError(
+                f"isoFLOP curves are of logarithms: {name} must be finite and above 0, and {bad.size} of {array.size} are not, the first "
+                f"{array[bad[0]]:g} in row {bad[0]}; leave those rows out"
+            )
+    return list(arrays.values())
+
+
+def _curve(size: FloatArray, loss: FloatArray) -> tuple[FloatArray, FloatArray]:
+    # (log sizes, rising and different, least loss of each)
+    order = np.lexsort((loss, size))
+    sizes, first = np.unique(size[order], return_index=True)
+    return np.log(sizes), loss[order][first]
 
 
 def _minima(x: FloatArray, curves: FloatArray, reading: Reading) -> FloatArray:
@@ -144,28 +178,31 @@ def growth(
         parameters, loss: (rows,).
         reading: of the minima.
         noise: of the losses; None fits the minima as they are, unweighted.
-        replicates, seed: of the noise.
+        replicates, seed: of the noise; two replicates or more.
         level: of the interval.
 
     Raises:
-        DataError: fewer than two budgets keep a minimum.
+        DataError: fewer than two budgets keep a minimum, or a number that is not finite and above 0.
+        UsageError: too few replicates, or noise as large as the losses.
     """
-    budget, size, value = (np.asarray(column, dtype=np.float64) for column in (flops, parameters, loss))
+    budget, size, value = _checked(budgets=flops, sizes=parameters, losses=loss)
+    if noise is not None and replicates < 2:
+        raise UsageError(f"a spread over replicates of the noise needs two of them, got {replicates}")
     rng = np.random.default_rng(seed)
     minima: list[Minimum] = []
     draws: list[FloatArray] = []
     dropped: list[float] = []
     for cost in np.unique(budget):
-        rows = np.flatnonzero(budget == cost)
-        rows = rows[np.argsort(size[rows])]
-        x = np.log(size[rows])
-        if np.unique(x).size < 3:
+        x, best_losses = _curve(size[budget == cost], value[budget == cost])
+        if x.size < 3:
             dropped.append(float(cost))
             continue
-        curves = np.log(value[rows])[None]
+        curves = best_losses[None]
         if noise is not None:
-            curves = np.log(value[rows] + noise.at(value[rows]) * rng.standard_normal((replicates, len(rows))))
-        found = _minima(x, curves, reading)
+            curves = best_losses + noise.at(best_losses) * rng.standard_normal((replicates, x.size))
+            if not np.all(curves > 0.0):
+                raise UsageError(f"noise of {noise.at(best_losses).max():g} nats takes losses at {cost:g} FLOPs below 0; give a lower level")
+        found = _minima(x, np.log(curves), reading)
         kept = float(np.isfinite(found).mean())
         if kept < 0.5:
             dropped.append(float(cost))

@@ -1,7 +1,10 @@
 """FLOP accountings against published totals, and what distinguishes them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from laws.recorded import gemstones
 
 from outthink.core.errors import UsageError
 from outthink.laws.flops import Transformer, training_flops
@@ -28,8 +31,28 @@ def test_many_shapes_at_once_and_no_overflow():
     flops = training_flops(shapes, "gemstones") / 2048 * np.array([1_000_000_000, 30_000_000_000_000], dtype=np.int64)
     assert flops.dtype == np.float64
     assert np.all(flops > 0)
-    # the exact count lies between 1.08 and 1.81 times 7 N, or so its authors say of their shapes
-    assert 1.0 < float((training_flops(shapes, "gemstones") / training_flops(shapes, "six_nd"))[1]) < 2.5
+
+
+GEMSTONES = [(512, 4), (2048, 16), (3072, 12)]
+
+
+def gemstone(width, depth):
+    return Transformer(width, depth, width / 128, 128, width / 256, 4 * width, 50_304, 2048)
+
+
+def test_the_exact_count_is_that_of_the_official_function():
+    # printed by flops_per_token_gqa of the Gemstones repository, times the 2048 tokens of a sequence
+    counts = [float(training_flops(gemstone(*shape), "gemstones")) for shape in GEMSTONES]
+    assert counts == [601_450_610_688, 15_102_250_057_728, 24_422_639_468_544]
+
+
+def test_parameters_are_those_of_the_published_table_but_for_norms_and_the_second_embedding():
+    table = gemstones("hot")
+    width, depth = table.column("width"), table.column("depth")
+    norms, head = (2 * depth + 1) * width, 50_304 * width
+    # models of width 384 have three query heads and one pair of key and value heads; the official FLOPs count one and a half
+    shapes = replace(gemstone(width, depth), key_value_heads=width // 256)
+    np.testing.assert_array_equal(shapes.parameters() + norms + head, table.column("parameters"))
 
 
 def test_an_unknown_accounting_names_the_nearest():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from outthink.core.errors import DataError, UsageError
 from outthink.laws.forms.chinchilla import Chinchilla
-from outthink.laws.frontier import exponents, lower_hull, optimum, power_fit
+from outthink.laws.frontier import closed_form, exponents, lower_hull, optimum, power_fit
 
 
 @given(st.floats(0.1, 0.6), st.floats(0.1, 0.6), st.floats(18, 24))
@@ -16,8 +16,10 @@ def test_the_numeric_optimum_is_the_closed_form(alpha, beta, log_flops):
     law, flops = Chinchilla(A=400.0, B=400.0 * 10 ** (9 * (beta - alpha)), E=1.7, alpha=alpha, beta=beta), 10.0**log_flops
     found = optimum(law, flops)
     a, b = exponents(alpha, beta)
-    scale = (alpha * law.A / (beta * law.B)) ** (1 / (alpha + beta))
-    assert found.parameters == pytest.approx(scale * (flops / 6) ** a, rel=1e-4)
+    best = closed_form(law.A, law.B, alpha, beta)
+    assert found.parameters == pytest.approx(float(best.parameters(flops)), rel=1e-4)
+    assert found.tokens == pytest.approx(float(best.tokens(flops)), rel=1e-4)
+    assert 6 * best.parameters(flops) * best.tokens(flops) == pytest.approx(flops)
     assert found.parameters * found.tokens * 6 == pytest.approx(flops)
     assert a + b == pytest.approx(1.0)
     for moved in (0.9, 1.1):
@@ -31,6 +33,8 @@ def test_a_law_without_an_optimum_is_refused():
         optimum(Chinchilla(400.0, 400.0, 1.7, 0.3, 0.3), 3.0)
     with pytest.raises(UsageError, match="above 0"):
         exponents(0.3, 0.0)
+    with pytest.raises(UsageError, match="coefficients"):
+        closed_form(0.0, 400.0, 0.3, 0.3)
 
 
 @given(st.lists(st.tuples(st.floats(1, 1e6), st.floats(0.5, 10)), min_size=3, max_size=40, unique=True))
