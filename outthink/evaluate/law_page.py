@@ -7,7 +7,7 @@ import numpy as np
 from outthink.core.errors import need
 from outthink.evaluate.charts import Chart, javascript, line_chart
 from outthink.evaluate.law_report import LawReport, facts, parameter_rows
-from outthink.evaluate.page import _START, _STYLE, _checksum, data_block
+from outthink.evaluate.page import START, STYLE, checksum, data_block
 from outthink.laws.fit import Fit
 from outthink.laws.prepare import order_of, relative
 from outthink.stats._arrays import FloatArray
@@ -34,14 +34,14 @@ def page(report: LawReport, drawn: list[Chart]) -> str:
     """
     jinja2 = need("jinja2", extra="report")
     library = javascript()
-    scripts = " ".join(f"'sha256-{_checksum(text)}'" for text in (library, _START))
+    scripts = " ".join(f"'sha256-{checksum(text)}'" for text in (library, START))
     policy = f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     blocks = [(f"chart-{number}", data_block(chart)) for number, chart in enumerate(drawn)]
     return str(
         environment.from_string(_TEMPLATE).render(
-            report=report, form=report.fit.form, policy=policy, style=_STYLE, charts=blocks, rows=parameter_rows(report), facts=facts(report),
-            library=library, start=_START,
+            report=report, form=report.fit.form, policy=policy, style=STYLE, charts=blocks, rows=parameter_rows(report), facts=facts(report),
+            library=library, start=START,
         )
     )  # fmt: skip
 

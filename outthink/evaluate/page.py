@@ -15,14 +15,14 @@ from outthink.evaluate.charts import javascript
 from outthink.evaluate.report import Report
 from outthink.evaluate.text import LEGEND, headed, interval, percent, points
 
-_START = """
+START = """
 for (const place of document.querySelectorAll("[data-chart]")) {
   const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
   vegaEmbed(place, spec, {ast: true, renderer: "svg", actions: false});
 }
 """
 
-_STYLE = """
+STYLE = """
 :root { --ink: #1f2933; --soft: #52606d; --line: #e4e7eb; --accent: #0072b2; --ground: #f7f8fa; }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 "Helvetica Neue", Helvetica, Arial, sans-serif; }
@@ -118,7 +118,7 @@ def page(report: Report) -> str:
     jinja2 = need("jinja2", extra="report")
     library = javascript()
     charts = [(f"chart-{number}", data_block(chart)) for number, chart in enumerate(report.charts())]
-    scripts = " ".join(f"'sha256-{_checksum(text)}'" for text in (library, _START))
+    scripts = " ".join(f"'sha256-{checksum(text)}'" for text in (library, START))
     policy = f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     heads, cells = headed(report)
     best = max((row.accuracy for row in report.rows if not row.oracle), default=None)
@@ -132,8 +132,8 @@ def page(report: Report) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return str(
         environment.from_string(_TEMPLATE).render(
-            report=report, policy=policy, style=_STYLE, lead=lead, tiles=_tiles(report), charts=charts, heads=heads, rows=rows, legend=LEGEND,
-            library=library, start=_START, styles=_STYLES, sees_key=any(row.oracle for row in report.rows),
+            report=report, policy=policy, style=STYLE, lead=lead, tiles=_tiles(report), charts=charts, heads=heads, rows=rows, legend=LEGEND,
+            library=library, start=START, styles=_STYLES, sees_key=any(row.oracle for row in report.rows),
         )
     )  # fmt: skip
 
@@ -146,7 +146,8 @@ def data_block(value: object) -> str:
     return text
 
 
-def _checksum(text: str) -> str:
+def checksum(text: str) -> str:
+    """SHA-256 of a script as a content security policy writes it."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

@@ -54,7 +54,7 @@ class Run:
         """The run in a folder.
 
         Raises:
-            StoreError: there is none, or it cannot be read (being written at this moment, newer, damaged).
+            StoreError: there is none, or it cannot be read (newer, damaged).
         """
         place = Path(folder)
         return cls(Journal(place / JOURNAL if place.is_dir() else place, writable=False), place)

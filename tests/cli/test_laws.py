@@ -136,6 +136,7 @@ def test_a_pool_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert low < law["a"] < high
     plans = json.loads(called(capsys, "plan", "pool.sqlite", "--coverage", "0.9", "--price", "1.0", "--json"))
     assert [plan["curve"] for plan in plans] == ["power law", "beta-binomial", "beta-binomial with unsolvable problems"]
+    assert "rows that share problems" in called(capsys, "compare", "power", "power-floor", "pool.sqlite", "-c", "loss=coverage,x=k", "-q")
     assert run(["laws", "fit", "coverage", "pool.sqlite", "--cluster", "x"]) == 2
     assert run(["laws", "fit", "power", "pool.sqlite", "-c", "loss=majorty,x=k"]) == 2
     assert "Did you mean 'majority'" in capsys.readouterr().err

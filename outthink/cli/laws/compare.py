@@ -9,6 +9,11 @@ import typer
 from outthink.cli.laws.source import Cluster, Columns, Delta, ObjectiveName, OfModel, Order, Strategy, Weights, Where, objective, read, working
 from outthink.cli.options import Json, Quiet, Seed
 
+_SHARED = (
+    "all rows come from the same problems, so their errors go together and the interval is too narrow; "
+    "compare on pools of other problems before you rely on the verdict"
+)
+
 
 def compare(
     laws_and_data: Annotated[list[str], typer.Argument(metavar="LAW LAW... DATA", help="Two laws or more, then the table, run or pool.")],
@@ -60,7 +65,7 @@ def compare(
             objective=objective(forms[0], objective_name, delta, "sum", 1.0), weights=weights, seed=seed,
         )  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(found.to_json(), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(found.to_json() | {"warning": _SHARED if source.recorded else None}, indent=1, ensure_ascii=False))
         return
     informed = any(row.aic is not None for row in found.rows)
     heads = ["law", "free", "objective", "residual", *(["AIC", "BIC"] if informed else []), "held-out", "against the best"]
@@ -87,4 +92,6 @@ def compare(
     for row in found.rows:
         for flag in row.fit.flags:
             console.print(f"[yellow]{escape(row.fit.form.name)}, {flag.kind.replace('_', ' ')}[/yellow]: {escape(flag.text)}", highlight=False)
+    if source.recorded is not None:
+        console.print(f"[yellow]rows that share problems[/yellow]: {_SHARED}", highlight=False)
     console.print(f"[bold]{escape(found.verdict)}[/bold]", highlight=False)
