@@ -127,7 +127,8 @@ def test_bad_declarations_are_refused():
 def test_discovery_goes_by_module_name_and_reads_only_what_is_asked():
     found = discover([72])
     assert {one.paper for one in found} == {72}
-    assert [one.name for one in found][:2] == ["exact_law", "simulated_tournaments"]
+    names = [one.name for one in found]
+    assert names.index("exact_law") < names.index("simulated_tournaments")  # as in their file
     assert {5, 72, 113, 119} <= {one.paper for one in discover()}
     assert discover([1]) == []
     with pytest.raises(UsageError):
@@ -203,4 +204,5 @@ def test_run_keeps_to_the_fast_ones(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(harness, "measure", recorded)
     run([72], fast=True)
-    assert ran == ["exact_law", "simulated_tournaments"]
+    assert ran == [one.name for one in discover([72]) if one.fast]
+    assert 0 < len(ran) < len(discover([72]))

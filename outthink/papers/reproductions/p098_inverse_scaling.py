@@ -37,13 +37,13 @@ def _scores(rng: np.random.Generator, curve: NDArray[np.float64]) -> NDArray[np.
 @reproduction(paper=98, kind="simulated")
 def shapes() -> Iterator[Measured]:
     """The classifier names the shape of a curve of six sizes and 500 items, flat ones included."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(98)  # the thresholds were set on other draws
     for shape in SHAPES:
         curve = np.array(_CURVES[shape])
         right = sum(trend(_SIZES, _scores(rng, curve), draws=1).shape == shape for _ in range(_TRIALS))
         low, high = wilson_interval(right, _TRIALS)
         yield Measured.at_least(
-            f"{shape} curves that are called {shape}", value=right / _TRIALS, interval=(float(low), float(high)), bound=0.9, seed=0,
+            f"{shape} curves that are called {shape}", value=right / _TRIALS, interval=(float(low), float(high)), bound=0.9, seed=98,
             data="six sizes, 500 items, accuracies of .38 to .66", size=f"{_TRIALS} curves",
         )  # fmt: skip
     sure = trend(_SIZES, _scores(rng, np.array(_CURVES["U"])), draws=400)
@@ -70,7 +70,8 @@ def pilot_runs() -> Iterator[Measured]:
     error = float(np.hypot(value(fallacy, "davinci", "sem_correct"), value(fallacy, "curie", "sem_correct")))
     yield Measured.below(
         "the largest model less the second: accuracy, with its 95% interval", value=drop, bound=-0.1,
-        interval=(drop - 1.96 * error, drop + 1.96 * error), data="Inverse Scaling Prize, pilot runs", size="1000 items", not_covered="per-item results, so the error is that of unpaired items",
+        interval=(drop - 1.96 * error, drop + 1.96 * error), data="Inverse Scaling Prize, pilot runs", size="1000 items",
+        not_covered="per-item results, so the error is that of unpaired items",
     )  # fmt: skip
     smaller = [value(fallacy, model, "mean_correct") for model in ("ada", "babbage", "curie")]
     yield Measured.above(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from outthink.core import data
 from outthink.core.errors import DataError
-from outthink.laws.checkpoints import align, cluster_abilities, earliest_stable, kendall, monotone_fit, monotonicity, signal_to_noise
+from outthink.laws.checkpoints import align, cluster_abilities, earliest_stable, monotone_fit
 from outthink.laws.table import read_table
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
@@ -43,35 +43,6 @@ def _trajectories() -> dict[str, NDArray[np.float64]]:
         places.setdefault(found[1], []).append((float(found[2] or "inf"), row))
     rows = np.array([[row for _, row in sorted(run)] for run in places.values()])
     return {benchmark: column[rows] for benchmark, column in table.columns.items()}
-
-
-@reproduction(paper=118, kind="recorded", fast=True, needs=(EVALUATED, "extra:tables"))
-def early_stable_metrics() -> Iterator[Measured]:
-    """Some benchmarks rank the runs finally right from the first tenth of the training on, others only at its end; noise tells which."""
-    tables = _trajectories()
-    runs, checkpoints = tables["hellaswag"].shape
-    size = f"{runs} runs, {checkpoints} checkpoints, {len(tables)} benchmarks"
-    first = {name: earliest_stable(table).first / (checkpoints - 1) for name, table in tables.items()}
-    clear = {name: float(np.median([signal_to_noise(run) for run in table])) for name, table in tables.items()}
-    yield Measured.at_most(
-        "HellaSwag: share of the training after which the ranking of runs stays (tau >= .8)",
-        value=first["hellaswag"],
-        bound=0.1,
-        data=GEMSTONES,
-        size=size,
-    )
-    late = sum(share > 0.5 for share in first.values())
-    yield Measured.at_least(
-        "benchmarks whose ranking is not stable before half of the training", value=float(late), bound=len(tables) / 2, data=GEMSTONES, size=size
-    )
-    yield Measured.at_most(
-        "Kendall's tau of signal to noise with how early a benchmark is stable (share of the training)",
-        value=kendall(list(clear.values()), list(first.values())), bound=-0.5, data=GEMSTONES, size=size,
-    )  # fmt: skip
-    rising = {name: float(np.median([monotonicity(run) for run in table])) for name, table in tables.items()}
-    best, worst = max(rising, key=rising.__getitem__), min(rising, key=rising.__getitem__)
-    yield Measured.at_least(f"monotonicity of a run, median: {best}", value=rising[best], bound=0.6, data=GEMSTONES, size=size)
-    yield Measured.at_most(f"monotonicity of a run, median: {worst}", value=rising[worst], bound=0.2, data=GEMSTONES, size=size)
 
 
 @reproduction(paper=118, kind="recorded", fast=True, needs=(EVALUATED, "extra:tables"))

@@ -34,12 +34,12 @@ def _called(rng: np.random.Generator, sizes: NDArray[np.float64]) -> Shape:
 def turning_point() -> Iterator[Measured]:
     """The verdict changes from inverse to U exactly when sizes beyond the second threshold are added."""
     for largest, shape in ((6, "falling"), (9, "U")):
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(122)  # the thresholds were set on other draws
         sizes = _SIZES[:largest]
         right = sum(_called(rng, sizes) == shape for _ in range(_TRIALS))
         low, high = wilson_interval(right, _TRIALS)
         yield Measured.at_least(
-            f"sizes up to {sizes[-1]:.0e}: curves called {shape}", value=right / _TRIALS, interval=(float(low), float(high)), bound=0.9, seed=0,
+            f"sizes up to {sizes[-1]:.0e}: curves called {shape}", value=right / _TRIALS, interval=(float(low), float(high)), bound=0.9, seed=122,
             data=_DATA, size=f"{_TRIALS} curves of {_ITEMS} items", not_covered="the eleven tasks at 540B, whose results are not published",
         )  # fmt: skip
 
@@ -47,7 +47,7 @@ def turning_point() -> Iterator[Measured]:
 @reproduction(paper=122, kind="simulated")
 def plateau() -> Iterator[Measured]:
     """A fall that ends in a plateau is no U, though a quadratic has its minimum inside the sizes."""
-    sizes, rng = _SIZES[:7], np.random.default_rng(1)
+    sizes, rng = _SIZES[:7], np.random.default_rng(123)
     curve = np.where(sizes < 5e9, 0.7 - 0.2 * (np.log10(sizes) - 8.0) / 1.7, 0.5)
     calls, quadratics = [], 0
     for _ in range(_TRIALS):
@@ -60,10 +60,10 @@ def plateau() -> Iterator[Measured]:
     low, high = wilson_interval(wrong, _TRIALS)
     said = "accuracy .7 falling to .5 at 5e9 and flat from there, seven sizes"
     yield Measured.at_most(
-        "plateaus that two lines call a U", value=wrong / _TRIALS, interval=(float(low), float(high)), bound=0.05, seed=1, data=said,
+        "plateaus that two lines call a U", value=wrong / _TRIALS, interval=(float(low), float(high)), bound=0.05, seed=123, data=said,
         size=f"{_TRIALS} curves of {_ITEMS} items",
     )  # fmt: skip
     yield Measured.at_least(
-        "plateaus in which a quadratic turns upwards inside the sizes", value=quadratics / _TRIALS, bound=0.5, seed=1, data=said,
+        "plateaus in which a quadratic turns upwards inside the sizes", value=quadratics / _TRIALS, bound=0.5, seed=123, data=said,
         size=f"{_TRIALS} curves of {_ITEMS} items",
     )  # fmt: skip
