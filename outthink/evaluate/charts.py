@@ -263,7 +263,8 @@ def _axis_x(alt: object, xs: Sequence[float], log: int | None) -> object:
         return alt.Axis(format="~s", tickCount=8)  # type: ignore[attr-defined]
     first, last = math.floor(math.log(min(xs), log) + 1e-9), math.ceil(math.log(max(xs), log) - 1e-9)
     step = max(1, math.ceil((last - first + 1) / 12))
-    form = "," if min(xs) >= 1 and max(xs) < 1e5 else ".3~s" if min(xs) >= 1 else "~g"
+    # letters up to tera (T); FLOPs beyond are read as powers of ten
+    form = "," if min(xs) >= 1 and max(xs) < 1e5 else "~e" if max(xs) >= 1e15 else ".3~s" if min(xs) >= 1 else "~g"
     return alt.Axis(values=[float(log) ** e for e in range(first, last + 1, step)], format=form)  # type: ignore[attr-defined]
 
 

@@ -36,7 +36,7 @@ def test_the_general_fit_agrees_with_the_special_one():
     rng = np.random.default_rng(0)
     noisy = rng.binomial(500, score) / 500
     special = fit_allocation(columns, noisy, questions=10**9)
-    general = fit("rag_allocation", table_of({**columns, "score": noisy}), objective=Objective(scale="logit", loss="squared"))
+    general = fit("rag-allocation", table_of({**columns, "score": noisy}), objective=Objective(scale="logit", loss="squared"))
     assert general.values["b_documents"] == pytest.approx(special.law.b_documents, abs=1e-4)
     assert general.values["c"] == pytest.approx(special.law.c, abs=1e-4)
 

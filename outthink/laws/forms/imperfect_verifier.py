@@ -1,7 +1,7 @@
 """[89] What an imperfect verifier leaves: accuracy of accepted answers against the accuracy of one sample, over models.
 
-`verifier_ceiling` is the exact relation for one type of task, r / (r + leak (1 - r)) with leak = P(accept | wrong) / P(accept | right): a model
-with r near 0 has almost only wrong acceptances. `verifier_line` is the straight line that the paper draws through its 17 models (slope .2183,
+`verifier-ceiling` is the exact relation for one type of task, r / (r + leak (1 - r)) with leak = P(accept | wrong) / P(accept | right): a model
+with r near 0 has almost only wrong acceptances. `verifier-line` is the straight line that the paper draws through its 17 models (slope .2183,
 intercept .7247, R2 .892). A mix of easy and hard tasks lies between: its acceptances come from the easy ones, which lifts the left end.
 """
 
@@ -20,7 +20,7 @@ _ACCEPTED = Variable("accepted_accuracy", "share of right ones among what the we
 
 
 @law(
-    "verifier_ceiling",
+    "verifier-ceiling",
     papers=(89,),
     title="Accuracy of accepted answers, one type of task",
     formula="accepted_accuracy = pass_rate / (pass_rate + leak (1 - pass_rate))",
@@ -43,7 +43,7 @@ class VerifierCeiling:
 
 
 @law(
-    "verifier_line",
+    "verifier-line",
     papers=(89,),
     title="Accuracy of accepted answers, a line over models",
     formula="accepted_accuracy = slope pass_rate + intercept",

@@ -22,7 +22,7 @@ OFFSET = 1.0
 
 
 @law(
-    "rag_allocation",
+    "rag-allocation",
     papers=(12,),
     title="Computation allocation for retrieval-augmented inference",
     formula="logit score = (a_documents + b_documents i_d) log(documents + 1) + (a_shots + b_shots i_s) log(shots + 1) + a_rounds log rounds + c",

@@ -18,7 +18,7 @@ from outthink.stats._arrays import FloatArray
 
 
 @law(
-    "transport_mixture",
+    "transport-mixture",
     papers=(85,),
     title="Performance of a mixture of two data sources",
     formula="performance = (d0 + d1 share + d2 share^2) distance + s0 + s1 share + s2 share^2",
