@@ -53,11 +53,6 @@ class Split(nn.Module):
         return logits, seen[0]
 
 
-def norm_layers(model: nn.Module) -> dict[str, nn.Module]:
-    """Every normalisation layer of torch's own kinds, by its name in the model."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, BATCH_NORMS + OTHER_NORMS)}
-
-
 def affine_parameters(model: nn.Module, *, skip: Iterable[str] = ()) -> list[nn.Parameter]:
     """Scale and shift of the normalisation layers, without those that the user froze.
 
