@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink.core.errors import need
+from outthink.laws.methods.time_to_result import spent_to_target
 from outthink.laws.table import Table, table_of
-from outthink.laws.time_to_result import spent_to_target
 from outthink.papers.digits import digits
 from outthink.papers.fixtures import Progress
 

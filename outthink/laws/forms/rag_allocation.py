@@ -4,7 +4,7 @@
 
 i_d and i_s belong to the task: what one document, and one demonstration, adds to its score over none. a, b, c belong to the model. No
 official repository; the formula is that of the paper (notes), the offset is ours: it has to keep log 0 away, and 1 makes "none" contribute 0.
-Fit, allocation and its test across tasks are in `outthink.laws.rag_allocation`.
+Fit, allocation and its test across tasks are in `outthink.laws.methods.rag_allocation`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     performance = (d0 + d1 p + d2 p^2) OT + (s0 + s1 p + s2 p^2)        p share of the second source, OT distance of the mixture to the target
 
 With two sources the paper's quadratic without cross terms is the general quadratic in p. For more sources, the transport itself and the choice of
-a mixture, see `outthink.laws.mixtures`.
+a mixture, see `outthink.laws.methods.mixtures`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from outthink.core.errors import DataError
+from outthink.laws.methods.selection import accept_then_stop
 from outthink.laws.procedure import Column, Outcome, procedure
-from outthink.laws.selection import accept_then_stop
 from outthink.laws.table import Table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outthink.laws.capability import fit_capabilities
+from outthink.laws.methods.capability import fit_capabilities
 from outthink.laws.procedure import Column, Outcome, procedure, shares
 from outthink.laws.table import Table
 

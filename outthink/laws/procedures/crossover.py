@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from outthink.core.errors import DataError
-from outthink.laws.crossover import crossover
 from outthink.laws.fit import fit
+from outthink.laws.methods.crossover import crossover
 from outthink.laws.procedure import Column, Outcome, procedure
 from outthink.laws.table import Table
 

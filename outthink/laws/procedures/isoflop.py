@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outthink.laws.isoflop import growth
+from outthink.laws.methods.isoflop import growth
 from outthink.laws.procedure import Column, Outcome, procedure
 from outthink.laws.table import Table
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from outthink.laws.methods.sloth import fit_sloth
 from outthink.laws.procedure import Column, Outcome, procedure, shares
-from outthink.laws.sloth import fit_sloth
 from outthink.laws.table import Table
 
 _NAMED = ("parameters", "tokens", "flops")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from outthink.laws.methods.time_to_result import fit_target_times
 from outthink.laws.procedure import Column, Outcome, procedure
 from outthink.laws.table import Table
-from outthink.laws.time_to_result import fit_target_times
 
 
 @procedure(

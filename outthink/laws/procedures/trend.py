@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from outthink.core.errors import DataError
+from outthink.laws.methods.trend import trend
 from outthink.laws.procedure import Column, Outcome, procedure
 from outthink.laws.table import Table
-from outthink.laws.trend import trend
 
 
 @procedure(

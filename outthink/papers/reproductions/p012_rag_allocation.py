@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from outthink.laws.allocation import best_under, grid
 from outthink.laws.forms.rag_allocation import RagAllocation
-from outthink.laws.rag_allocation import COLUMNS, fit_allocation, input_tokens, leave_one_task_out
+from outthink.laws.methods.rag_allocation import COLUMNS, fit_allocation, input_tokens, leave_one_task_out
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.stats._arrays import FloatArray

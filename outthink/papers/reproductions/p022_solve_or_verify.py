@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from outthink.core.errors import UsageError
-from outthink.laws.solve_verify import SimulatedVerifier, compute, measured_grid
+from outthink.laws.methods.solve_verify import SimulatedVerifier, compute, measured_grid
 from outthink.papers.evidence import SIGMAS
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

@@ -10,8 +10,8 @@ import numpy as np
 
 from outthink.core import data
 from outthink.core.errors import DataError
-from outthink.laws.compound import activation_exponent, bottleneck_network, compound
 from outthink.laws.frontier import power_fit
+from outthink.laws.methods.compound import activation_exponent, bottleneck_network, compound
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink.core import data
-from outthink.laws.pass_until import fit_task_law, pass_rate, pooled_pass_rate, sample_until
+from outthink.laws.methods.pass_until import fit_task_law, pass_rate, pooled_pass_rate, sample_until
 from outthink.laws.table import read_table
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

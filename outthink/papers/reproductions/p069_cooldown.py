@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from outthink.laws.flops import Transformer, training_flops
-from outthink.laws.schedules import COOLDOWNS, CosineDecay, WarmupStableDecay, WeightAverage, cooldown, training_cost
+from outthink.laws.methods.schedules import COOLDOWNS, CosineDecay, WarmupStableDecay, WeightAverage, cooldown, training_cost
 from outthink.papers.fixtures import Fixture, Progress
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

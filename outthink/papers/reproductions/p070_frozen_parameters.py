@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from outthink.core.errors import need
-from outthink.laws.alarm import student_quantile
+from outthink.laws.methods.alarm import student_quantile
 from outthink.papers.fixtures import Fixture, Progress
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outthink.laws.knockout_plan import plan_knockout
+from outthink.laws.methods.knockout_plan import plan_knockout
 from outthink.papers.evidence import share_matches
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from outthink.laws.degradation import STEPS, chain, correlations, survival, wrong_mass
+from outthink.laws.methods.degradation import STEPS, chain, correlations, survival, wrong_mass
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.stats import paired_bootstrap

@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from outthink.laws.dynamical import Teacher, learn
+from outthink.laws.methods.dynamical import Teacher, learn
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.papers.tiny.seeds import mean_interval

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from outthink.laws.mixtures import MixtureLaw, Sources, fit_mixture_law, project, select_mixture
-from outthink.laws.transport import exact_transport, sinkhorn, sinkhorn_with_itself, squared_distances
+from outthink.laws.methods.mixtures import MixtureLaw, Sources, fit_mixture_law, project, select_mixture
+from outthink.laws.methods.transport import exact_transport, sinkhorn, sinkhorn_with_itself, squared_distances
 from outthink.papers.digits import Pool, nearest_neighbour_accuracy
 from outthink.papers.evidence import SIGMAS, standard_error
 from outthink.papers.harness import reproduction

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink.core import data
-from outthink.laws.item_response import fit_item_response
-from outthink.laws.sloth import fit_sloth
+from outthink.laws.methods.item_response import fit_item_response
+from outthink.laws.methods.sloth import fit_sloth
 from outthink.laws.table import Table, read_table, table_of
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

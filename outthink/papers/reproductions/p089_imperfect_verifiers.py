@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from outthink.core import data
 from outthink.core.errors import DataError
-from outthink.laws.imperfect_verifier import ImperfectVerifier, from_passes
+from outthink.laws.methods.imperfect_verifier import ImperfectVerifier, from_passes
 from outthink.laws.table import read_table
 from outthink.papers.evidence import SIGMAS, standard_error
 from outthink.papers.harness import reproduction

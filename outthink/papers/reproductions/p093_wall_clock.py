@@ -3,7 +3,7 @@
 The paper: estimates of training time from FLOPs are poor and one from memory copies is good; put into a scaling law it gives the loss in a
 budget of time from the shape alone, and prescribes wider, shallower models.
 
-Here: our own count of bytes (outthink.laws.wall_clock; the paper's formula is not public) against FLOPs, on step times measured here on one
+Here: our own count of bytes (outthink.laws.methods.wall_clock; the paper's formula is not public) against FLOPs, on step times measured here on one
 CPU core and on the published times of 22 Gemstones shapes; the shape that a law then prescribes. Not covered: the paper's own 1,535 models.
 """
 
@@ -19,8 +19,8 @@ import numpy as np
 
 from outthink.core import data
 from outthink.laws.forms.chinchilla import Chinchilla
+from outthink.laws.methods.wall_clock import StepTime, TransformerShape, best_shape, fit_step_time
 from outthink.laws.table import read_table
-from outthink.laws.wall_clock import StepTime, TransformerShape, best_shape, fit_step_time
 from outthink.papers.fixtures import Fixture, Progress
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink.core import data
+from outthink.laws.methods.trend import SHAPES, Shape, trend
 from outthink.laws.table import read_table
-from outthink.laws.trend import SHAPES, Shape, trend
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.stats.intervals import wilson_interval

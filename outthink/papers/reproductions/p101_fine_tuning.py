@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from outthink.core import data
 from outthink.laws.fit import fit
+from outthink.laws.methods.selection import accept_then_stop, relative_accuracy
 from outthink.laws.objective import Objective
-from outthink.laws.selection import accept_then_stop, relative_accuracy
 from outthink.laws.table import read_table, table_of
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

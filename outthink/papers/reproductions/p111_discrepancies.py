@@ -10,7 +10,7 @@ import numpy as np
 
 from outthink.core import data
 from outthink.laws.frontier import power_fit
-from outthink.laws.isoflop import Noise, growth
+from outthink.laws.methods.isoflop import Noise, growth
 from outthink.laws.table import Table, read_table
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

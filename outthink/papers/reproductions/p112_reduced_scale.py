@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from outthink.laws.breaks import envelope, find_break
+from outthink.laws.methods.breaks import envelope, find_break
 from outthink.papers.evidence import SIGMAS, standard_error, wilson
 from outthink.papers.fixtures import Fixture, Progress
 from outthink.papers.harness import reproduction

@@ -17,7 +17,7 @@ import numpy as np
 
 from outthink.core import data
 from outthink.core.errors import need
-from outthink.laws.alarm import Forecast, forecast
+from outthink.laws.methods.alarm import Forecast, forecast
 from outthink.laws.table import Table, read_table
 from outthink.papers.evidence import wilson
 from outthink.papers.fixtures import Fixture, Progress

@@ -4,7 +4,7 @@ The paper: benchmark scores of intermediate checkpoints follow trajectories that
 small models and a few early stable metrics tell much about large ones.
 
 Here: 22 Gemstones runs with 35 checkpoints on nine benchmarks, Pythia checkpoints on mathematics, and simulated abilities. The paper gives
-no formulas: what is measured is in `outthink.laws.checkpoints`. Not covered: models of 7B parameters and more, the paper's benchmarks.
+no formulas: what is measured is in `outthink.laws.methods.checkpoints`. Not covered: models of 7B parameters and more, the paper's benchmarks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from outthink.core import data
 from outthink.core.errors import DataError
-from outthink.laws.checkpoints import align, cluster_abilities, earliest_stable, monotone_fit
+from outthink.laws.methods.checkpoints import align, cluster_abilities, earliest_stable, monotone_fit
 from outthink.laws.table import read_table
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

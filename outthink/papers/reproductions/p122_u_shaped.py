@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from outthink.laws.trend import Shape, trend
+from outthink.laws.methods.trend import Shape, trend
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.stats.intervals import wilson_interval

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from outthink.core import data
+from outthink.laws.methods.time_to_result import Fastest, TargetTimes, compare_budgets, fit_target_times
 from outthink.laws.table import Table, read_table
-from outthink.laws.time_to_result import Fastest, TargetTimes, compare_budgets, fit_target_times
 from outthink.papers import tiny_optimizers
 from outthink.papers.fixtures import Fixture
 from outthink.papers.harness import reproduction

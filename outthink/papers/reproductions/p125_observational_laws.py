@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink.core import data
-from outthink.laws.capability import Capabilities, choose_families, fit_capabilities, fit_family_lines, fit_link
+from outthink.laws.methods.capability import Capabilities, choose_families, fit_capabilities, fit_family_lines, fit_link
 from outthink.laws.table import Table, read_table, table_of
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured

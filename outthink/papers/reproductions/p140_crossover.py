@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink.core import data
-from outthink.laws.crossover import crossover
 from outthink.laws.fit import fit
+from outthink.laws.methods.crossover import crossover
 from outthink.laws.objective import Objective
 from outthink.laws.table import read_table, table_of
 from outthink.papers.harness import reproduction

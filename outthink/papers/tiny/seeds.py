@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from outthink.laws.alarm import student_quantile
+from outthink.laws.methods.alarm import student_quantile
 from outthink.stats import Interval
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.laws.forms.imperfect_verifier import VerifierCeiling, VerifierLine
-from outthink.laws.imperfect_verifier import ImperfectVerifier
+from outthink.laws.methods.imperfect_verifier import ImperfectVerifier
 
 PROPER = st.floats(0.01, 0.99)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outthink.laws.fit import fit
-from outthink.laws.mixtures import fit_mixture_law
+from outthink.laws.methods.mixtures import fit_mixture_law
 from outthink.laws.objective import Objective
 from outthink.laws.table import table_of
 

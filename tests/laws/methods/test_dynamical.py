@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import UsageError
-from outthink.laws.dynamical import Teacher, curves, learn
+from outthink.laws.methods.dynamical import Teacher, curves, learn
 
 
 def _stepped(teacher: Teacher, width: int, until: float, *, seed: int, samples: int | None) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import DataError, UsageError
-from outthink.laws.isoflop import Noise, growth, lowest
+from outthink.laws.methods.isoflop import Noise, growth, lowest
 
 SIZES = np.geomspace(1e7, 1e9, 9)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.imperfect_verifier import ImperfectVerifier, from_passes
+from outthink.laws.methods.imperfect_verifier import ImperfectVerifier, from_passes
 
 CHANCE = st.floats(0.0, 1.0)
 PROPER = st.floats(0.01, 0.99)

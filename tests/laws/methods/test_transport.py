@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.transport import exact_transport, label_cost, sinkhorn, sinkhorn_with_itself, squared_distances
+from outthink.laws.methods.transport import exact_transport, label_cost, sinkhorn, sinkhorn_with_itself, squared_distances
 
 
 def points(seed: int, count: int = 20) -> tuple[np.ndarray, np.ndarray]:

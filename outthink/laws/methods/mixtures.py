@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outthink.core.errors import UsageError
-from outthink.laws.transport import Transport, label_cost, sinkhorn, sinkhorn_with_itself
+from outthink.laws.methods.transport import Transport, label_cost, sinkhorn, sinkhorn_with_itself
 from outthink.stats._arrays import FloatArray
 
 Space = Literal["linear", "log"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.schedules import COOLDOWNS, CosineDecay, WarmupStableDecay, WeightAverage, cooldown, training_cost
+from outthink.laws.methods.schedules import COOLDOWNS, CosineDecay, WarmupStableDecay, WeightAverage, cooldown, training_cost
 
 
 @pytest.mark.parametrize("shape", COOLDOWNS)

@@ -7,8 +7,8 @@ from outthink.core.errors import UsageError
 from outthink.laws.allocation import best_under, grid
 from outthink.laws.fit import fit
 from outthink.laws.forms.rag_allocation import RagAllocation
+from outthink.laws.methods.rag_allocation import COLUMNS, choose, fit_allocation, input_tokens, leave_one_task_out
 from outthink.laws.objective import Objective
-from outthink.laws.rag_allocation import COLUMNS, choose, fit_allocation, input_tokens, leave_one_task_out
 from outthink.laws.table import table_of
 
 TRUTH = RagAllocation(0.3, 0.15, 0.4, 0.8, 0.7, -2.0)

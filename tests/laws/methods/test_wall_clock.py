@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.wall_clock import StepTime, TransformerShape, best_shape, fit_step_time
+from outthink.laws.methods.wall_clock import StepTime, TransformerShape, best_shape, fit_step_time
 
 SHAPE = TransformerShape(4, 64, 256, 2, 32, 8, 100)
 

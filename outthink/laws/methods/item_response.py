@@ -2,7 +2,7 @@
 
     p_ij = sigmoid(a_j . theta_i + c_j)          pass@k_ij = 1 - (1 - p_ij)^k          coverage_i(k) = mean_j pass@k_ij
 
-theta_i: (d,) skills of model i, from `outthink.laws.sloth`, on any scale; a_j: (d,) what problem j asks of each, c_j: how easy it is.
+theta_i: (d,) skills of model i, from `outthink.laws.methods.sloth`, on any scale; a_j: (d,) what problem j asks of each, c_j: how easy it is.
 Fitted on counts of right samples, a binomial likelihood with a small quadratic penalty. Cost: one pass over (models x problems) an iteration.
 Identity: skills mapped by an invertible matrix, with its inverse on a, predict the same; as the penalty goes to 0 so does the fit.
 Departure: the official code divides the log-likelihood into a mean over single samples; here over the cells of the table, the same up to

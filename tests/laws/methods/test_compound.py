@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.compound import activation_exponent, bottleneck_network, compound, convolution, group_width, rounded
+from outthink.laws.methods.compound import activation_exponent, bottleneck_network, compound, convolution, group_width, rounded
 
 weights = st.tuples(*[st.floats(0, 10)] * 3).filter(lambda w: sum(w) > 0.1)
 

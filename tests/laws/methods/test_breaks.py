@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outthink.core.errors import DataError, UsageError
-from outthink.laws.breaks import envelope, find_break
+from outthink.laws.methods.breaks import envelope, find_break
 
 X = np.geomspace(1e3, 1e7, 41)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from outthink.core.errors import UsageError
-from outthink.laws.degradation import chain, correlations, survival, wrong_mass
+from outthink.laws.methods.degradation import chain, correlations, survival, wrong_mass
 
 logs = arrays(float, (3, 2, 4), elements=st.floats(-20.0, -0.01))
 

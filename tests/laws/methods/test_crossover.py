@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import UsageError
-from outthink.laws.crossover import crossover
 from outthink.laws.fit import fit
+from outthink.laws.methods.crossover import crossover
 from outthink.laws.objective import Objective
 from outthink.laws.table import table_of
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import UsageError
-from outthink.laws.item_response import ItemResponse, fit_item_response
+from outthink.laws.methods.item_response import ItemResponse, fit_item_response
 from outthink.stats import coverage
 
 pytest.importorskip("scipy")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.solve_verify import SimulatedVerifier, compute, mean_verdict, measured_grid
+from outthink.laws.methods.solve_verify import SimulatedVerifier, compute, mean_verdict, measured_grid
 
 CHANCE = st.floats(0.0, 1.0)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import DataError, UsageError
-from outthink.laws.selection import accept_then_stop, relative_accuracy
+from outthink.laws.methods.selection import accept_then_stop, relative_accuracy
 
 SIZES = np.array([200.0 * 2**k for k in range(10)])
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.capability import CapabilityLink, choose_families, fit_capabilities, fit_family_lines, fit_link
+from outthink.laws.methods.capability import CapabilityLink, choose_families, fit_capabilities, fit_family_lines, fit_link
 from outthink.laws.table import table_of
 
 NAMES = ["a", "b", "c", "d"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from outthink.core.errors import UsageError
-from outthink.laws.sloth import BETA, Sloth, _Problem, fit_sloth
+from outthink.laws.methods.sloth import BETA, Sloth, _Problem, fit_sloth
 from outthink.laws.table import table_of
 
 pytest.importorskip("scipy")

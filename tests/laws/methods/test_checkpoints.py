@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from outthink.core.errors import UsageError
-from outthink.laws.checkpoints import align, cluster_abilities, distances, earliest_stable, kendall, monotone_fit, monotonicity, signal_to_noise
+from outthink.laws.methods.checkpoints import (
+    align,
+    cluster_abilities,
+    distances,
+    earliest_stable,
+    kendall,
+    monotone_fit,
+    monotonicity,
+    signal_to_noise,
+)
 
 scores = arrays(float, st.integers(5, 20), elements=st.floats(0, 1))
 PROGRESS = np.linspace(0.0, 1.0, 41)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import DataError
-from outthink.laws.trend import trend
+from outthink.laws.methods.trend import trend
 
 SIZES = np.geomspace(1e8, 1e11, 6)
 

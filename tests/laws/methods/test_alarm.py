@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import DataError, UsageError
-from outthink.laws.alarm import forecast, student_quantile
+from outthink.laws.methods.alarm import forecast, student_quantile
 
 SIZES = np.repeat(np.geomspace(1e4, 1e6, 6), 5)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.mixtures import MixtureLaw, Sources, fit_mixture_law, onto_simplex, project, select_mixture
+from outthink.laws.methods.mixtures import MixtureLaw, Sources, fit_mixture_law, onto_simplex, project, select_mixture
 
 PILOTS = np.random.default_rng(0).dirichlet(np.ones(2), size=14)
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from outthink.core.errors import UsageError
+from outthink.laws.methods.time_to_result import TargetTimes, compare_budgets, fit_target_times, profile, spent_to_target
 from outthink.laws.table import table_of
-from outthink.laws.time_to_result import TargetTimes, compare_budgets, fit_target_times, profile, spent_to_target
 
 INF = math.inf
 

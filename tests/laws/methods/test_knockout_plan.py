@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
-from outthink.laws.knockout_plan import plan_knockout
+from outthink.laws.methods.knockout_plan import plan_knockout
 from outthink.stats import knockout_failure_bound, knockout_success
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import DataError, UsageError
-from outthink.laws.pass_until import emergence, fit_task_law, pass_rate, pooled_pass_rate, sample_until
+from outthink.laws.methods.pass_until import emergence, fit_task_law, pass_rate, pooled_pass_rate, sample_until
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.4, 0.9])
