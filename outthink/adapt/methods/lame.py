@@ -34,7 +34,7 @@ def affinity(features: Tensor, kind: Literal["radial", "neighbours"], neighbours
         return torch.exp(-(distance**2) / (2.0 * scale.clamp_min(1e-12) ** 2))
     linked = torch.zeros_like(distance)
     if nearest:
-        order = (distance + torch.diag(torch.full((len(unit),), torch.inf, dtype=distance.dtype))).argsort(dim=1)[:, :nearest]
+        order = distance.clone().fill_diagonal_(torch.inf).argsort(dim=1)[:, :nearest]
         linked.scatter_(1, order, 1.0 / nearest)
     return linked
 
