@@ -7,6 +7,7 @@ import pytest
 
 from outthink.core.errors import DataError, UsageError
 from outthink.laws.form import forms
+from outthink.laws.methods.wall_clock import TransformerShape
 from outthink.laws.procedure import procedures, shares
 from outthink.laws.table import table_of
 
@@ -69,3 +70,36 @@ def test_a_crossover_is_between_two_methods_at_the_same_resources() -> None:
     assert procedures()["crossover"](table).notes == ("verdict: a",)
     with pytest.raises(DataError, match="got 1: a"):
         procedures()["crossover"](table.where(np.arange(16)))
+
+
+def test_a_break_is_placed_and_a_straight_line_has_none() -> None:
+    x = np.geomspace(1e14, 1e18, 24)
+    noise = np.exp(0.002 * np.random.default_rng(0).normal(size=24))
+    bent = np.where(x < 1e16, (x / 1e16) ** -0.02, (x / 1e16) ** -0.08)
+    (row,), (note,) = (part := procedures()["break"](table_of({"x": x, "loss": bent * noise}))).rows, part.notes
+    assert note.startswith("a break")
+    assert np.log10(float(row["x"])) == pytest.approx(16, abs=0.2)
+    assert (row["exponent before"], row["exponent after"]) == pytest.approx((0.02, 0.08), abs=0.01)
+    assert procedures()["break"](table_of({"x": x, "loss": x**-0.05 * noise})).notes[0].startswith("no break")
+
+
+def test_a_run_that_did_not_converge_is_told_from_one_that_did() -> None:
+    rng = np.random.default_rng(1)
+    sizes = np.repeat(np.geomspace(1e4, 1e7, 7), 4)
+    losses = 20 * sizes**-0.1 * np.exp(0.005 * rng.normal(size=sizes.size))
+    losses[-1] *= 1.15
+    found = procedures()["forecast"](table_of({"parameters": sizes, "loss": losses}))
+    assert [str(row["verdict"]).startswith("worse") for row in found.rows] == [False, False, False, True]
+    with pytest.raises(DataError, match="smaller ones"):
+        procedures()["forecast"](table_of({"parameters": np.full(5, 1e6), "loss": np.ones(5)}))
+
+
+def test_step_times_made_from_bytes_are_explained_by_bytes() -> None:
+    rng = np.random.default_rng(2)
+    shapes = [(depth, width, 4 * width, 4, 128, batch, 1000) for depth in (1, 4, 12) for width in (64, 128) for batch in (2, 16)]
+    seconds = [1e-3 + 1e-9 * TransformerShape(*shape).bytes_moved * float(np.exp(0.01 * rng.normal())) for shape in shapes]
+    names = ("depth", "width", "feed_forward", "heads", "context", "batch", "vocabulary")
+    table = table_of({**dict(zip(names, np.array(shapes, dtype=float).T, strict=True)), "seconds": seconds})
+    found = procedures()["wall-clock"](table)
+    assert {row["seconds by"] for row in found.rows} == {"bytes", "flops"}
+    assert found.notes[0].startswith("plan with bytes")
