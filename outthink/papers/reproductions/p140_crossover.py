@@ -17,7 +17,7 @@ from outthink.papers.measured import Measured
 from outthink.stats.intervals import wilson_interval
 
 _COMPUTE = np.repeat(np.geomspace(1e17, 1e20, 7), 4)
-_PAIRS, _REPLICATES, _NOISE = 40, 150, 0.003
+_PAIRS, _REPLICATES, _NOISE = 60, 200, 0.003
 _TUNED = "laws/finetune-rectified"
 _SETS = ("flan", "wmt19", "gigaword")
 
