@@ -103,3 +103,18 @@ def test_step_times_made_from_bytes_are_explained_by_bytes() -> None:
     found = procedures()["wall-clock"](table)
     assert {row["seconds by"] for row in found.rows} == {"bytes", "flops"}
     assert found.notes[0].startswith("plan with bytes")
+
+
+def test_the_split_between_solving_and_verifying_is_read_off_a_grid() -> None:
+    # log accuracy is best where log S : log V is 2 : 1 of the compute
+    pairs = [(s, v) for s in (1, 2, 4, 8, 16, 32, 64) for v in (1, 2, 4, 8, 16)]
+    accuracy = [0.9 - 0.3 * s**-0.5 - 0.3 * v**-1.0 for s, v in pairs]
+    solutions, verifications = np.array(pairs, dtype=float).T
+    table = table_of({"solutions": solutions, "verifications": verifications, "accuracy": accuracy, "ratio": np.full(len(pairs), 0.5)})
+    found = procedures()["solve-or-verify"](table)
+    spent, reached = ([float(row[name]) for row in found.rows] for name in ("compute", "accuracy"))
+    assert spent == sorted(spent)
+    assert reached == sorted(reached)
+    assert reached[-1] == pytest.approx(max(accuracy))
+    with pytest.raises(DataError, match="same in every row"):
+        procedures()["solve-or-verify"](table.with_columns(ratio=np.arange(len(pairs)) + 1.0))

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outthink.core.errors import DataError
+from outthink.laws.forms.dynamical import Dynamical
 from outthink.laws.forms.loss_to_loss import transfer
 from outthink.laws.forms.rectified import Rectified
 from outthink.laws.forms.routed import Routed
 from outthink.laws.forms.time_series import TimeSeries, fit_log_line
 from outthink.laws.forms.trajectory import Trajectory, fit_trajectory
+from outthink.laws.methods.dynamical import Teacher
 
 ROUTED = Routed(a=-0.083, b=-0.118, c=0.0099, d=1.114, start=2.08, most=239.0)
 TRAJECTORY = Trajectory(N_c=1.5e14, alpha_N=0.076, S_c=2.6e3, alpha_S=0.67, B_star=1.7e8, alpha_B=0.205)
@@ -88,3 +90,10 @@ def test_four_steps_give_the_constants_back_without_noise():
     assert (found.alpha_N, found.alpha_S, found.alpha_B) == pytest.approx((0.076, 0.67, 0.205), rel=0.03)
     with pytest.raises(DataError, match="three or more batch sizes"):
         fit_trajectory((sizes, TRAJECTORY.converged(sizes)), runs[:2])
+
+
+def test_the_dynamical_laws_exponents_are_the_theorys() -> None:
+    for a, b in ((1.5, 1.25), (2.0, 1.5), (4.0, 0.8)):
+        law, theory = Dynamical(1.0, 1.0, a, b), Teacher(task=a, spectrum=b).exponents
+        assert [float(exponent) for exponent in law.exponents] == pytest.approx([theory.time, theory.size])
+        assert float(law(np.array(1e30), np.array(100.0))) == pytest.approx(100.0**-theory.time)
