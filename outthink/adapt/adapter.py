@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from outthink.adapt.method import Contract, Cost, Method
+from outthink.adapt.method import Contract, Cost, Labels, Method, State
 from outthink.adapt.source import Source
 
 
@@ -18,23 +18,26 @@ class Adapted(nn.Module):
     random state and counters, so a loaded one goes on exactly where the saved one stopped.
     """
 
-    def __init__(self, model: nn.Module, method: Method, source: Source | None, seed: int) -> None:
+    def __init__(self, model: nn.Module, method: Method, source: Source | None, seed: int, oracle: Labels | None = None) -> None:
         super().__init__()
         self.method, self.seed = method, seed
         # in tuples, so that neither is a part of the state
         self._origin = (_copied(model),)
         self._source = (source,)
+        self._oracle = oracle
         self._shape: tuple[int, ...] | None = None
         first = next(iter(model.parameters()))
         self._dtype, self._device = first.dtype, first.device
         self.state = self._started()
         super().train(False)
 
-    def _started(self) -> nn.Module:
+    def _started(self) -> State:
         generator = torch.Generator(device="cpu").manual_seed(self.seed)
         # networks are moved to their parameters' device; draws are made on the CPU, so that they are the same everywhere
         with torch.enable_grad():
-            return self.method.start(_copied(self._origin[0]), self._source[0], generator)
+            state = self.method.start(_copied(self._origin[0]), self._source[0], generator)
+        state.oracle = self._oracle
+        return state
 
     @property
     def contract(self) -> Contract:
@@ -44,9 +47,7 @@ class Adapted(nn.Module):
     @property
     def cost(self) -> Cost:
         """Samples that went forwards and backwards so far, and labels asked."""
-        cost = self.state.cost
-        assert isinstance(cost, Cost)
-        return cost
+        return self.state.cost
 
     def forward(self, batch: Tensor) -> Tensor:
         """Predict and adapt: (batch, ...) -> logits (batch, classes), without a gradient.
@@ -59,7 +60,7 @@ class Adapted(nn.Module):
             raise RuntimeError("an adapting model cannot learn under torch.inference_mode(); call it under torch.no_grad() or plainly")
         self._check(batch)
         with torch.enable_grad():
-            logits: Tensor = self.state.step(batch.detach())  # type: ignore[operator]
+            logits: Tensor = self.state.step(batch.detach())
         return logits.detach()
 
     def _check(self, batch: Tensor) -> None:
@@ -72,6 +73,11 @@ class Adapted(nn.Module):
             reason = f": {self.contract.reason}" if self.contract.reason else ""
             raise ValueError(
                 f"{type(self.method).__name__} needs at least {max(1, self.contract.smallest_batch)} samples a batch, got {len(batch)}{reason}"
+            )
+        if "images" in self.contract.needs and batch.ndim != 4:
+            raise ValueError(
+                f"{type(self.method).__name__} works on images, (batch, channels, height, width), got shape {tuple(batch.shape)}; "
+                "tent, eata and t3a take any input"
             )
         if not torch.isfinite(batch).all():
             bad = (~torch.isfinite(batch)).flatten(1).any(1)
@@ -98,7 +104,9 @@ class Adapted(nn.Module):
         return self
 
 
-def adapt(model: nn.Module, method: Method, *, source: Source | Tensor | None = None, seed: int = 0) -> Adapted:
+def adapt(
+    model: nn.Module, method: Method, *, source: Source | Tensor | None = None, seed: int = 0, oracle: Labels | None = None
+) -> Adapted:
     """Make a copy of a classifier that keeps adapting to what it is called on.
 
     Args:
@@ -107,6 +115,7 @@ def adapt(model: nn.Module, method: Method, *, source: Source | Tensor | None = 
         method: such as `Tent(lr=1e-3)`.
         source: source inputs for methods whose contract needs them, (samples, ...) or with labels a `Source`.
         seed: of every random draw.
+        oracle: who answers paid requests for labels, for methods whose contract needs them.
 
     Raises:
         ValueError: the model is in train mode, has no parameters, computes in half precision, or lacks what the method needs.
@@ -123,9 +132,16 @@ def adapt(model: nn.Module, method: Method, *, source: Source | Tensor | None = 
     if half:
         raise ValueError(f"{name} holds {', '.join(sorted(half))} weights, in which small steps are lost; adapt model.float()")
     given = Source(source) if isinstance(source, Tensor) else source
-    if "source" in method.contract.needs and given is None:
-        raise ValueError(f"{type(method).__name__} keeps {method.contract.keeps} of the source: give adapt(..., source=inputs it was trained on)")
-    return Adapted(plain, method, given, seed)
+    of, needs = type(method).__name__, method.contract.needs
+    if any(need.startswith("source") for need in needs) and given is None:
+        raise ValueError(f"{of} keeps {method.contract.keeps} of the source: give adapt(..., source=inputs it was trained on)")
+    if given is not None and "source labels" in needs and given.labels is None:
+        raise ValueError(f"{of} needs the source's labels: give adapt(..., source=Source(inputs, labels))")
+    if given is not None and "source domains" in needs and given.domains is None:
+        raise ValueError(f"{of} needs to know which domain each source sample is from: give adapt(..., source=Source(inputs, labels, domains))")
+    if "labels" in needs and oracle is None:
+        raise ValueError(f"{of} asks for labels as it goes: give adapt(..., oracle=Oracle(stream, budget=300)), or your own with ask(positions)")
+    return Adapted(plain, method, given, seed, oracle)
 
 
 def _copied(model: nn.Module) -> nn.Module:

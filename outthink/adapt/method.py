@@ -20,7 +20,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from outthink.adapt.source import Source
 from outthink.core.errors import UsageError
 
-Need = Literal["batch norm", "affine norm", "head", "source", "images"]
+Need = Literal["batch norm", "affine norm", "head", "source", "source labels", "source domains", "images", "labels", "prepared"]
 C = TypeVar("C", bound=type)
 
 
@@ -41,7 +41,8 @@ class Contract:
         network: which network it comes from.
         changes: what the method changes while it runs.
         keeps: what it keeps of the source data.
-        needs: what the model and the caller must bring.
+        needs: what the model and the caller must bring. `labels` is an oracle that can be asked at test time; `prepared` a model that the
+            method's own `prepare` made where the model was trained.
         smallest_batch: smaller batches are refused.
         reason: why; given in the refusal.
     """
@@ -53,6 +54,14 @@ class Contract:
     needs: tuple[Need, ...] = ()
     smallest_batch: int = 1
     reason: str = ""
+
+
+class Labels(Protocol):
+    """Who can be asked for true classes, at a price ([54]): an `Oracle` on a stream, or a person."""
+
+    def ask(self, ids: Tensor) -> Tensor:
+        """Classes (asked,) of the samples at these positions of the stream, counted from 0 in the order of the calls."""
+        ...
 
 
 @dataclass
@@ -85,6 +94,7 @@ class State(nn.Module):
         self.model = model
         self.generator = generator
         self.cost = Cost()
+        self.oracle: Labels | None = None  # set by `adapt` for a method that needs labels
         self.optimiser = optimiser(parameters) if optimiser is not None and parameters else None
 
     def step(self, batch: Tensor) -> Tensor:
@@ -131,6 +141,22 @@ class Method(Protocol):
 
         Raises:
             ValueError: the model lacks what the method needs; the message names a method that fits.
+        """
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A method with a part that is learnt where the model is made, before it is deployed."""
+
+    def prepare(self, model: nn.Module, source: Source, *, seed: int, progress: Callable[[int, int], None] | None = None) -> nn.Module:
+        """A new classifier (batch, ...) -> logits (batch, classes) that `start` takes; the model given stays as it was.
+
+        Args:
+            model: a trained classifier in evaluation mode.
+            source: what it was trained on, with labels and domains where the contract asks for them.
+            seed: of every random draw.
+            progress: called with (steps done, steps in all).
         """
         ...
 

@@ -18,16 +18,20 @@ class Source:
     Args:
         inputs: (samples, ...), some thousands are enough.
         labels: (samples,) class indices, or None.
+        domains: (samples,) index of the domain that each comes from, or None; for methods that learn from several.
     """
 
     inputs: Tensor
     labels: Tensor | None = None
+    domains: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.inputs) == 0:
             raise ValueError("source needs at least one sample; give some hundreds of the inputs that the model was trained on")
         if self.labels is not None and self.labels.shape != (len(self.inputs),):
             raise ValueError(f"source labels must be ({len(self.inputs)},), one a sample, got {tuple(self.labels.shape)}")
+        if self.domains is not None and self.domains.shape != (len(self.inputs),):
+            raise ValueError(f"source domains must be ({len(self.inputs)},), one a sample, got {tuple(self.domains.shape)}")
 
     def batches(self, size: int = 256) -> Iterable[Tensor]:
         """The inputs in pieces."""

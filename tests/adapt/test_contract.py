@@ -6,10 +6,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
 
-from adapt.networks import images, trained  # noqa: E402
+from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
-from outthink.adapt.method import methods  # noqa: E402
+from outthink.adapt.method import Preparing, methods  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
 
 
@@ -23,8 +23,24 @@ def stream():
     return [images(32, seed=100 + position, shift=0.4 * position) for position in range(4)]
 
 
+SOURCE = Source(images(64, seed=7), labels(64, seed=7), torch.arange(64) % 2)
+_PREPARED = {}
+
+
+class Answers:
+    """Someone who knows every sample of the stream."""
+
+    def ask(self, ids):
+        return torch.cat([labels(32, seed=100 + position) for position in range(4)])[ids]
+
+
 def made(name, net, seed=0):
-    return adapt(net, methods()[name].cls(), source=Source(images(64, seed=7)), seed=seed)
+    way = methods()[name].cls()
+    if isinstance(way, Preparing):
+        if name not in _PREPARED:
+            _PREPARED[name] = way.prepare(net, SOURCE, seed=0)
+        net = _PREPARED[name]
+    return adapt(net, way, source=SOURCE, seed=seed, oracle=Answers() if "labels" in way.contract.needs else None)
 
 
 def outputs(model, stream):
