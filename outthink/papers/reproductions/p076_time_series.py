@@ -1,4 +1,7 @@
-"""[76] Time-series foundation models: exponents of published fits, and what such a fit does and does not determine."""
+"""[76] Time-series foundation models: exponents of published fits, and what such a fit does and does not determine.
+
+The bound of 3 on the ratio of exponents was set after seeing the table; it is a description of these coefficients, not a test of the paper.
+"""
 
 from __future__ import annotations
 

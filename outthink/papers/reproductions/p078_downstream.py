@@ -4,7 +4,8 @@ The paper: on multiple-choice benchmarks the correlation of an item's score with
 log-probability of the right choice to accuracy; the break comes where wrong choices enter, since their mass moves on its own.
 
 Here: what the chain leaves unchanged, exactly, and the order of the fall on simulated families with known truth, with the case in which
-wrong choices move along as the control. Not covered: the paper's own arrays (5 GB), real families of models.
+wrong choices move along as the control. The range of simulated slopes was set after a first one showed no fall, so the order of the fall is a
+property of such families, not evidence that real ones have it. Not covered: the paper's own arrays (5 GB), real families of models.
 """
 
 from __future__ import annotations

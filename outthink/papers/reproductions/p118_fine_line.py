@@ -4,7 +4,8 @@ The paper: benchmark scores of intermediate checkpoints follow trajectories that
 small models and a few early stable metrics tell much about large ones.
 
 Here: 22 Gemstones runs with 35 checkpoints on nine benchmarks, Pythia checkpoints on mathematics, and simulated abilities. The paper gives
-no formulas: what is measured is in `outthink.laws.methods.checkpoints`. Not covered: models of 7B parameters and more, the paper's benchmarks.
+no formulas: what is measured is in `outthink.laws.methods.checkpoints`. That Pythia's rankings are compared at 200B tokens was chosen after
+seeing from where on they agree. Not covered: models of 7B parameters and more, the paper's benchmarks.
 """
 
 from __future__ import annotations
