@@ -5,13 +5,14 @@ asked (`no-n`), and one that refuses more than one choice with an error (`refuse
 Contenders run in processes of their own, its-hub and optillm in their own virtual environments, made here from PyPI. Rounds are
 interleaved in pairs, outthink first in every other; a ratio is the geometric mean of the paired ratios with its bootstrap interval.
 optillm's job is its `majority_voting` of 16: one request where the server honours `n`, 16 one by one where it refuses. A server that
-silently returns one choice leaves that plug-in with one sample, which is no vote; there its job is `self_consistency`, which always
-draws 5 samples one by one, and the ratio is also given per sample drawn.
+silently returns one choice leaves that plug-in with one sample, which is no vote. Its `self_consistency` is measured on every server: it
+always draws 5 samples one by one, and compares texts with one another, so that the length of the answers (`--words`) matters; the ratio
+is also given per sample drawn, which is the one that compares equal work.
 The floor is the plainest aiohttp loop that sends the same requests and decodes the answers: no vote, no record, no budget. No client on
 aiohttp in one process can be faster, so floor / peer bounds what the ratio to that peer can be.
 Each contender runs at the number of jobs at once that serves it best of 4, 16 and 64. Targets: its-hub 1, optillm 50.
 
-    python benchmarks/openai_jobs.py [--pairs 10] [--jobs 300] [--peers FOLDER] [--only n|no-n|refuse-n]
+    python benchmarks/openai_jobs.py [--pairs 10] [--jobs 300] [--peers FOLDER] [--only n|no-n|refuse-n] [--words 120]
 """
 
 from __future__ import annotations
@@ -246,6 +247,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=300, help="jobs of one round")
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments, kept; a temporary one if left out")
     parser.add_argument("--only", choices=("n", "no-n", "refuse-n"))
+    parser.add_argument("--words", type=int, default=120, help="words of reasoning in each answer of the server")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--work", choices=("outthink", "its-hub", "optillm", "floor"), help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
@@ -264,7 +266,7 @@ def main() -> None:
         folder = given.peers or Path(temporary)
         its_hub, optillm = peer(folder, "its-hub", "its-hub[lm]"), peer(folder, "optillm", "optillm")
         for mode in [given.only] if given.only else ["n", "no-n", "refuse-n"]:
-            command = [sys.executable, str(STUB), *([] if mode == "n" else [f"--{mode}"])]
+            command = [sys.executable, str(STUB), "--words", str(given.words), *([] if mode == "n" else [f"--{mode}"])]
             with contextlib.ExitStack() as stack:
                 stub = stack.enter_context(running(command, stdout=subprocess.PIPE))
                 assert stub.stdout is not None
@@ -284,13 +286,15 @@ def main() -> None:
                     results.append({"n": mode, **compare(ours, theirs, given.pairs, given.jobs, given.jobs, 1.0)})
                 if optillm:
                     proxy = stack.enter_context(optillm_proxy(optillm, url))
-                    approach = "self_consistency" if mode == "no-n" else "majority_voting"
-                    theirs = Contender("optillm", sys.executable, proxy, approach)
-                    stack.callback(theirs.process.kill)
-                    print(f"  optillm's approach: {approach}")
-                    theirs.tune(24)
-                    drawn = 5 if mode == "no-n" else SAMPLES
-                    results.append({"n": mode, **compare(ours, theirs, max(3, given.pairs // 2), given.jobs, 24, 50.0, drawn)})
+                    for approach, drawn in (("majority_voting", SAMPLES), ("self_consistency", 5)):
+                        if approach == "majority_voting" and mode == "no-n":
+                            continue
+                        theirs = Contender("optillm", sys.executable, proxy, approach)
+                        stack.callback(theirs.process.kill)
+                        print(f"  optillm's approach: {approach}")
+                        theirs.tune(24)
+                        found = compare(ours, theirs, max(3, given.pairs // 2), given.jobs, 24, 50.0, drawn)
+                        results.append({"n": mode, "approach": approach, **found})
     if given.json:
         print(json.dumps(results))
 

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -224,8 +225,11 @@ async def _main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--no-n", action="store_true", help="return one choice whatever is asked")
     parser.add_argument("--refuse-n", action="store_true", help="refuse requests of more than one choice, as llama.cpp does above its slots")
+    parser.add_argument("--words", type=int, default=1, help="words of reasoning before each answer")
     given = parser.parse_args()
-    texts = tuple(f"Thinking. The answer is \\boxed{{{i % 5}}}" for i in range(16))
+    draw = random.Random(0)
+    spoken = ["so", "the", "total", "of", "both", "sums", "is", "then", "twice", "what", "we", "had", "adding", "gives", "less", "than", "that"]
+    texts = tuple(f"{' '.join(draw.choices(spoken, k=given.words))}. The answer is \\boxed{{{i % 5}}}" for i in range(16))
     stub = Stub(n_limit=1 if given.no_n or given.refuse_n else None, refuse_n=given.refuse_n, keep_bodies=False, texts=texts)
     async with serving(stub):
         print(stub.url, flush=True)
