@@ -27,7 +27,7 @@ class Bank(nn.Module):
 
     Args:
         capacity: most samples it holds.
-        classes: of the model.
+        classes: of the model; 0 where it is not known yet, and set with the first prediction (`bank.classes = logits.shape[1]`).
         eviction: who makes room for whom.
     """
 
@@ -107,10 +107,13 @@ class Bank(nn.Module):
     def get_extra_state(self) -> dict[str, object]:
         """What it holds."""
         samples = self.inputs() if self._samples else None
-        return {"samples": samples, "labels": list(self._labels), "scores": list(self._scores), "ages": list(self._ages)}
+        return {"classes": self.classes, "samples": samples, "labels": list(self._labels), "scores": list(self._scores), "ages": list(self._ages)}
 
     def set_extra_state(self, state: dict[str, object]) -> None:
         """Take up what `get_extra_state` gave."""
+        classes = state["classes"]
+        assert isinstance(classes, int)
+        self.classes = classes
         samples, labels, scores, ages = state["samples"], state["labels"], state["scores"], state["ages"]
         assert samples is None or isinstance(samples, Tensor)
         assert isinstance(labels, list)

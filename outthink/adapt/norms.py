@@ -135,7 +135,7 @@ class BlendStatistics:
     def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
         """(channels,) twice."""
         share = self.alpha if self.prior is None else len(batch) / (len(batch) + self.prior)
-        if share == 0.0:
+        if share == 0.0 or batch.numel() == batch.shape[1]:  # a lone vector has no variance to blend
             return norm.source_mean, norm.source_variance
         mean, variance = moments(batch)
         return torch.lerp(norm.source_mean, mean, share), torch.lerp(norm.source_variance, variance, share)
@@ -188,7 +188,7 @@ class InstanceMixture(nn.Module):
 
     Start: mean_k = mean + sqrt(a K / (K - 1)) sd eps_k, variance_k = (1 - a) variance, so that the mixture's expected moments are the source's.
     Sample i: p_ik = softmax_k(cos(m_i, mean_k) / T), its moments those of the mixture of (1 - p) component + p own. Then the components move:
-    mean_k += momentum mean_i p_ik (m_i - mean_k), momentum = 1 - (1 - 0.1)^(n / 64) for a batch of n.
+    mean_k += step mean_i p_ik (m_i - mean_k), step = 1 - (1 - momentum)^(n / largest_batch) for a batch of n.
 
     Args:
         layer: whose statistics it starts from.
@@ -196,19 +196,32 @@ class InstanceMixture(nn.Module):
         generator: draws eps.
         spread: a in (0, 1).
         temperature: T.
+        momentum: of a batch of `largest_batch` samples, in [0, 1].
+        largest_batch: in samples.
+
+    Raises:
+        ValueError: one of them is out of its range.
     """
 
     means: Tensor
     variances: Tensor
 
-    def __init__(self, layer: nn.Module, components: int, generator: torch.Generator, *, spread: float = 0.5, temperature: float = 0.07) -> None:
+    def __init__(
+        self, layer: nn.Module, components: int, generator: torch.Generator, *, spread: float = 0.5, temperature: float = 0.07,
+        momentum: float = 0.1, largest_batch: int = 64,
+    ) -> None:  # fmt: skip
         super().__init__()
         assert isinstance(layer, BATCH_NORMS)
         assert layer.running_mean is not None
         assert layer.running_var is not None
         if components < 1:
             raise ValueError(f"components must be 1 or more, got {components}")
-        self.temperature = temperature
+        if not 0 <= spread < 1 or temperature <= 0 or not 0 <= momentum <= 1 or largest_batch < 1:
+            raise ValueError(
+                f"spread must be in [0, 1), temperature above 0, momentum in [0, 1] and largest_batch 1 or more, "
+                f"got {spread}, {temperature}, {momentum}, {largest_batch}"
+            )
+        self.temperature, self.momentum, self.largest_batch = temperature, momentum, largest_batch
         draws = torch.randn((components, len(layer.running_mean)), generator=generator, dtype=layer.running_mean.dtype, device=generator.device)
         draws = draws.to(layer.running_mean.device)
         widen = math.sqrt(spread * components / (components - 1)) if components > 1 else 0.0
@@ -227,9 +240,9 @@ class InstanceMixture(nn.Module):
         mixed = means.mean(1)
         of_all = variances.mean(1) + means.var(1, correction=0)
         with torch.no_grad():
-            momentum = 1.0 - 0.9 ** (len(batch) / 64)
-            self.means = self.means + momentum * (share * (mean[:, None] - self.means)).mean(0)
-            self.variances = self.variances + momentum * (share * (variance[:, None] - self.variances)).mean(0)
+            step = 1.0 - (1.0 - self.momentum) ** (len(batch) / self.largest_batch)
+            self.means = self.means + step * (share * (mean[:, None] - self.means)).mean(0)
+            self.variances = self.variances + step * (share * (variance[:, None] - self.variances)).mean(0)
         return mixed, of_all
 
 

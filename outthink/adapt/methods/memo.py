@@ -1,0 +1,95 @@
+"""[31 baseline] MEMO: one sample at a time, lower the entropy of the mean prediction over its views, predict, and forget.
+
+    minimise H( (1/A) sum_a p(view_a x) ) over all weights, one step; predict on x itself; back to the source for the next sample
+
+Batch normalisation blends: (1 - a) source + a the views' moments, a = views / (views + prior). Predicts after the step.
+Cost: `views` forward and backward passes and one more forward a sample, and a copy of the weights. Identity: the order of samples changes no
+prediction, and the sample's views are drawn from a seed of its content alone, so neither does the batch that it comes in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from outthink.adapt.augment import Augmentation, default_views
+from outthink.adapt.losses import marginal_entropy
+from outthink.adapt.method import Contract, State, method
+from outthink.adapt.norms import BlendStatistics, replace_norms
+from outthink.adapt.source import Source
+from outthink.adapt.view import free_parameters, has_batch_norm, train_only
+
+
+class _Memo(State):
+    def __init__(self, model: nn.Module, generator: torch.Generator, parameters: list[nn.Parameter], knobs: Memo) -> None:
+        super().__init__(model, generator)
+        self.knobs, self.adapting = knobs, parameters
+        self.origin = [parameter.detach().clone() for parameter in parameters]
+        self.seed = generator.initial_seed()
+
+    def step(self, batch: Tensor) -> Tensor:
+        return torch.cat([self._one(sample[None]) for sample in batch])
+
+    def _one(self, sample: Tensor) -> Tensor:
+        view = self.knobs.view or default_views(sample)
+        views = view(sample.expand(self.knobs.views, *sample.shape[1:]), self._draws(sample))
+        # restarted for every sample: momentum of another sample has no place here
+        self.optimiser = torch.optim.SGD(self.adapting, lr=self.knobs.lr)
+        for _ in range(self.knobs.steps):
+            self.descend(marginal_entropy(self.predict(views)), len(views))
+        with torch.no_grad():
+            logits = self.predict(sample)
+            for parameter, before in zip(self.adapting, self.origin, strict=True):
+                parameter.copy_(before)
+        self.optimiser = None
+        return logits
+
+    def _draws(self, sample: Tensor) -> torch.Generator:
+        content = hashlib.sha256(sample.detach().cpu().numpy().tobytes()).digest()
+        return torch.Generator().manual_seed((int.from_bytes(content[:6], "big") + self.seed) % 2**63)
+
+    def get_extra_state(self) -> dict[str, object]:
+        return super().get_extra_state() | {"seed": self.seed}
+
+    def set_extra_state(self, state: dict[str, object]) -> None:
+        super().set_extra_state(state)
+        assert isinstance(state["seed"], int)
+        self.seed = state["seed"]
+
+
+@method("memo", papers=(31,))
+@dataclass(frozen=True)
+class Memo:
+    """For each sample alone, make the mean prediction over its views certain, predict, and go back to the source.
+
+    Args:
+        lr: of SGD.
+        views: of one sample.
+        steps: for each sample.
+        prior: samples that the source's moments count for beside those of the views.
+        view: how views are made; image views for images, noise for other data if None.
+    """
+
+    lr: float = 1e-3
+    views: int = 32
+    steps: int = 1
+    prior: float = 16.0
+    view: Augmentation | None = None
+    contract: ClassVar[Contract] = Contract(predicts="after", network="student", changes="every weight, for one sample at a time")
+
+    def __post_init__(self) -> None:
+        if self.views < 1 or self.steps < 0:
+            raise ValueError(f"views must be 1 or more and steps 0 or more, got {self.views} and {self.steps}")
+        BlendStatistics(prior=self.prior)  # checks it
+
+    def start(self, model: nn.Module, source: Source | None, generator: torch.Generator) -> State:
+        """Takes any classifier with free parameters."""
+        parameters = free_parameters(model)
+        train_only(model, parameters)
+        if has_batch_norm(model):
+            replace_norms(model, lambda *_: BlendStatistics(prior=self.prior))
+        return _Memo(model, generator, parameters, self)
