@@ -1,0 +1,132 @@
+"""[46] The Distribution Invading Attack: whoever may put some samples into a batch can change what an adapting model says of the others.
+
+    poisoned = invade(model, batch, malicious=rows, loss=towards(target, label))
+    attempts = [attempt(model, batch, labels, malicious=10, target=0) for ...]
+
+The attacker knows the model. The attack is approximated as published: the weights stay as they are before the batch, so that statistics of the
+batch alone couple its samples, and the malicious ones follow the sign of the gradient (projected gradient descent from gray images). The poisoned
+batch then goes through the real step of the method. The model that is attacked is left as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from outthink.adapt.adapter import Adapted
+
+Loss = Callable[[Tensor], Tensor]
+"""From the logits (batch, classes) of the whole batch to a scalar that the attacker lowers."""
+
+
+def towards(row: int, label: int) -> Loss:
+    """Targeted: the sample in this row shall be given this label."""
+    return lambda logits: F.cross_entropy(logits[row : row + 1], torch.tensor([label], device=logits.device))
+
+
+def away_from(rows: Tensor, labels: Tensor) -> Loss:
+    """Untargeted for one row, indiscriminate for many: these samples (rows,) shall lose their true labels (rows,)."""
+    return lambda logits: -F.cross_entropy(logits[rows], labels)
+
+
+def predictor(model: Adapted) -> nn.Module:
+    """The network whose predictions the method returns, by its contract; where it is the sum of two, the student."""
+    teacher = getattr(model.state, "teacher", None)
+    if model.contract.network == "teacher" and isinstance(teacher, nn.Module):
+        return teacher
+    return model.state.model
+
+
+def invade(
+    model: Adapted, batch: Tensor, *, malicious: Tensor, loss: Loss, steps: int = 500, size: float = 1 / 255, epsilon: float = 1.0,
+    low: float = 0.0, high: float = 1.0,
+) -> Tensor:  # fmt: skip
+    """Choose the malicious samples of a batch.
+
+    Args:
+        model: an adapting model as it stands before the batch; it is not changed.
+        batch: (batch, ...).
+        malicious: rows that are the attacker's.
+        loss: what to lower.
+        steps, size: of the descent, in units of the input.
+        epsilon: largest distance of a value from the gray start; 1 leaves pixels in [0, 1] free.
+        low, high: range of a value.
+
+    Returns:
+        The batch with those rows replaced.
+
+    Raises:
+        ValueError: there is no malicious row, or no other.
+    """
+    if not 0 < len(malicious) < len(batch):
+        raise ValueError(f"malicious must be 1 to {len(batch) - 1} rows of the batch of {len(batch)}, got {len(malicious)}")
+    network = copy.deepcopy(predictor(model)).eval().requires_grad_(False)
+    kept = [buffer.clone() for buffer in network.buffers()]
+    start = torch.full_like(batch[malicious], (low + high) / 2)
+    chosen = start.clone()
+    for _ in range(steps):
+        chosen.requires_grad_()
+        with torch.enable_grad():
+            value = loss(network(batch.index_copy(0, malicious, chosen)))
+            (gradient,) = torch.autograd.grad(value, chosen, allow_unused=True, materialize_grads=True)
+        with torch.no_grad():
+            chosen = chosen - size * gradient.sign()
+            chosen = torch.minimum(torch.maximum(chosen, start - epsilon), start + epsilon).clamp(low, high)
+            # layers with a memory of their own would otherwise see every trial as a batch
+            for buffer, before in zip(network.buffers(), kept, strict=True):
+                buffer.copy_(before)
+    return batch.index_copy(0, malicious, chosen.detach())
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One targeted attack on one benign sample.
+
+    Args:
+        wanted: the label that the attacker wanted.
+        before: what the model says of the target in the batch as it was.
+        after: what it says in the poisoned batch.
+        right_before, right_after: share of the benign samples, the target left out, that were classified rightly; in [0, 1].
+    """
+
+    wanted: int
+    before: int
+    after: int
+    right_before: float
+    right_after: float
+
+    @property
+    def succeeded(self) -> bool:
+        """The target got the wanted label, which it did not have before."""
+        return self.after == self.wanted != self.before
+
+
+def attempt(
+    model: Adapted, batch: Tensor, labels: Tensor, *, malicious: int, target: int = 0, steps: int = 500, size: float = 1 / 255
+) -> Attempt:
+    """Attack one sample of a batch through the last rows of it, with the method's real step on both batches.
+
+    Args:
+        model: as it stands before the batch; copied for each of the two steps.
+        batch: (batch, ...), values in [0, 1].
+        labels: (batch,) true classes: the attacker's aim is the class after the target's.
+        malicious: how many rows are the attacker's, the last ones.
+        target: row of the sample to be misclassified.
+    """
+    first = len(batch) - malicious
+    if not 0 <= target < first:
+        raise ValueError(f"target must be one of the {first} benign rows, got {target}")
+    before = copy.deepcopy(model)(batch)
+    wanted = (int(labels[target]) + 1) % before.shape[1]
+    poisoned = invade(
+        model, batch, malicious=torch.arange(first, len(batch)), loss=towards(target, wanted), steps=steps, size=size
+    )
+    after = copy.deepcopy(model)(poisoned)
+    others = torch.arange(first) != target
+    right = [float((logits[:first][others].argmax(1) == labels[:first][others]).double().mean()) for logits in (before, after)]
+    return Attempt(wanted, int(before[target].argmax()), int(after[target].argmax()), right[0], right[1])
