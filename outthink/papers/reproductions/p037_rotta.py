@@ -5,7 +5,8 @@ source; slow statistics, a balanced memory and a slow teacher do not.
 
 Here: both orders of the same images. The real benchmark is a ResNet-20 on 2,000 CIFAR-10 images under each of three corruptions at severity 5,
 one domain after the other without a reset, one seed; digits add five seeds of a small network. Bounds of the CIFAR claims were set before this
-file was written, from runs with a reset at each domain, where RoTTA has less to catch up with. Not covered: CIFAR-10-C itself, 15 domains, the paper's WideResNet and augmentations.
+file was written, from runs with a reset at each domain, where RoTTA has less to catch up with. Not
+covered: CIFAR-10-C itself, 15 domains, the paper's WideResNet and augmentations.
 """
 
 from __future__ import annotations
