@@ -157,19 +157,22 @@ def run_online(model: Adapted, stream: Stream, *, progress: Progress | None = No
     """
     before, spent = Cost(**vars(model.cost)), 0.0
     pieces: list[Tensor] = []
-    wrong = seen = 0
     for done, batch in enumerate(stream, start=1):
         start = time.perf_counter()
         logits = model(batch.inputs)
         spent += time.perf_counter() - start
         pieces.append(logits.cpu())
         if progress is not None:
-            labels = stream.labels(batch.ids)
-            known = labels != UNKNOWN
-            wrong += int((pieces[-1][known].argmax(1) != labels[known]).sum())
-            seen += int(known.sum())
-            progress(done, len(stream), wrong / seen if seen else float("nan"))
-    return _run(torch.cat(pieces), stream, _difference(model.cost, before), spent)
+            progress(done, len(stream), error_so_far(pieces, stream))
+    return joined(pieces, stream, _difference(model.cost, before), spent)
+
+
+def error_so_far(pieces: list[Tensor], stream: Stream) -> float:
+    """Share of the known samples that the predictions so far, (batch, classes) each, got wrong; NaN before the first."""
+    logits = torch.cat(pieces)
+    labels = stream.labels(torch.arange(len(logits)))
+    known = labels != UNKNOWN
+    return float((logits[known].argmax(1) != labels[known]).double().mean())
 
 
 def run_afterwards(model: Adapted, stream: Stream, *, adapting: bool = False) -> Run:
@@ -195,7 +198,7 @@ def run_afterwards(model: Adapted, stream: Stream, *, adapting: bool = False) ->
         pieces.append(logits.cpu())
     cost = _difference(model.cost, before)
     model.load_state_dict(kept)
-    return _run(torch.cat(pieces), stream, cost, spent)
+    return joined(pieces, stream, cost, spent)
 
 
 def saved(model: Adapted) -> dict[str, object]:
@@ -221,8 +224,9 @@ def otsu(values: NDArray[np.float64]) -> float:
     return float((ordered[cut] + ordered[cut + 1]) / 2)
 
 
-def _run(logits: Tensor, stream: Stream, cost: Cost, seconds: float) -> Run:
-    return Run(logits, stream.labels(), stream.shifts(), tuple(domain.name for domain in stream.domains), cost, seconds)
+def joined(pieces: list[Tensor], stream: Stream, cost: Cost, seconds: float) -> Run:
+    """The run over a whole stream from its predictions, (batch, classes) each."""
+    return Run(torch.cat(pieces), stream.labels(), stream.shifts(), tuple(domain.name for domain in stream.domains), cost, seconds)
 
 
 def _difference(now: Cost, before: Cost) -> Cost:

@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "outthink.cli.report:show",
     "compare": "outthink.cli.report:compare",
     "laws": "outthink.cli.laws:app",
+    "adapt": "outthink.cli.adapt:app",
     "replay": "outthink.cli.pool:replay",
     "pool": "outthink.cli.pool:app",
     "methods": "outthink.cli.methods:methods",

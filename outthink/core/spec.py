@@ -10,17 +10,19 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+from collections.abc import Callable
 
 from outthink.core.errors import UsageError, nearest
 from outthink.core.registry import kind_of, knobs, lookup, name_of
 
 
-def build(text: str, kind: str = "strategy") -> object:
+def build(text: str, kind: str = "strategy", *, find: Callable[[str], type] | None = None) -> object:
     """The object that a spec describes.
 
     Args:
         text: the spec, such as `majority_vote(n=8)`.
         kind: `strategy`, `verifier`, `comparer`, ...: what the outermost name must be.
+        find: who knows the class of the outermost name, where that is not the registry; a frozen dataclass.
 
     Raises:
         UsageError: malformed text, an unknown name or knob (with the nearest known one), or a value that the knob does not take.
@@ -32,17 +34,17 @@ def build(text: str, kind: str = "strategy") -> object:
         tree = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UsageError(f"{kind} {text!r}: not a spec; write it as name(knob=value, ...), such as best_of_n(n=16)") from None
-    return _object(tree, kind, text)
+    return _object(tree, kind, text, find)
 
 
-def _object(node: ast.expr, kind: str | None, text: str) -> object:
+def _object(node: ast.expr, kind: str | None, text: str, find: Callable[[str], type] | None = None) -> object:
     if isinstance(node, ast.Name):
         name, given = node.id, []
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
         name, given = node.func.id, node.keywords
     else:
         raise UsageError(f"{kind or 'value'} {text!r}: {ast.unparse(node)!r} is not name(knob=value, ...); knobs are given by name")
-    registered = lookup(name, kind)
+    registered = lookup(name, kind) if find is None else find(name)
     known = knobs(registered)
     values: dict[str, object] = {}
     for keyword in given:

@@ -74,7 +74,7 @@ def make_digit_worlds(folder: Path, params: Mapping[str, str | int | float], pro
 
     from outthink.adapt.corruptions import corrupt
     from outthink.adapt.data import digits
-    from outthink.adapt.networks import DigitNet
+    from outthink.adapt.networks import DigitNet, train
 
     count = int(params["seeds"])
     for seed in range(count):
@@ -82,13 +82,13 @@ def make_digit_worlds(folder: Path, params: Mapping[str, str | int | float], pro
         place = folder / f"{seed}.pt"
         if place.exists():
             continue
-        train, test = digits(seed=seed, train=int(params["train"]))
-        few = train.take((train.labels < 8).nonzero()[:, 0])
+        learnt, test = digits(seed=seed, train=int(params["train"]))
+        few = learnt.take((learnt.labels < 8).nonzero()[:, 0])
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             nets = {
-                name: _trained(DigitNet(norm=norm), images, int(params["epochs"]), seed)
-                for name, norm, images in (("network", "batch", train), ("grouped", "group", train), ("eight", "batch", few))
+                name: train(DigitNet(norm=norm), images.inputs, images.labels, epochs=int(params["epochs"]), seed=seed)
+                for name, norm, images in (("network", "batch", learnt), ("grouped", "group", learnt), ("eight", "batch", few))
             }
         severity = int(params["severity"])
         images = {name: corrupt(test.inputs, name, severity=severity, seed=seed) for name in str(params["shifts"]).split()}
@@ -126,20 +126,6 @@ def digit_world(seed: int) -> DigitWorld:
     return DigitWorld(
         seed, nets["network"], nets["grouped"], nets["eight"], train, test, kept["corrupted"], kept["again"]
     )  # fmt: skip
-
-
-def _trained(net: nn.Module, images: Images, epochs: int, seed: int) -> nn.Module:
-    import torch
-
-    draw = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(images), generator=draw).split(64):  # type: ignore[no-untyped-call]
-            loss = torch.nn.functional.cross_entropy(net(images.inputs[rows]), images.labels[rows])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-    return net.eval()
 
 
 def by_image(run: Run, stream: Stream) -> NDArray[np.float64]:

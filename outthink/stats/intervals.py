@@ -16,6 +16,7 @@ from outthink.stats._hypergeometric import log_factorials
 
 # Entries of one block of resampled indices: 32 MB.
 _CHUNK = 1 << 22
+_FEW = 8  # levels
 # Sign patterns are enumerated up to this many nonzero differences (a million patterns), drawn beyond.
 _ENUMERATED_SIGNS = 20
 
@@ -48,17 +49,24 @@ def bootstrap_mean(
     problems = means.size
     if problems < 2:
         raise ValueError("a bootstrap over problems needs at least 2 problems, got 1.")
-    rng = np.random.default_rng(seed)
-    resampled = np.empty(draws)
-    step = max(1, _CHUNK // problems)
-    for start in range(0, draws, step):
-        count = min(step, draws - start)
-        resampled[start : start + count] = means[rng.integers(problems, size=(count, problems))].mean(axis=1)
+    resampled = _resampled_means(means, draws, np.random.default_rng(seed))
     estimate = float(means.mean())
     low, high = (float(q) for q in np.quantile(resampled, [(1.0 - level) / 2.0, (1.0 + level) / 2.0]))
     if kind == "basic":
         low, high = 2.0 * estimate - high, 2.0 * estimate - low
     return Interval(estimate, low, high, level)
+
+
+def _resampled_means(values: FloatArray, draws: int, rng: np.random.Generator) -> FloatArray:
+    levels, counts = np.unique(values, return_counts=True)
+    if levels.size <= _FEW:  # right or wrong, or a difference of such: how often each level is drawn is multinomial, and that is all that counts
+        return rng.multinomial(values.size, counts / values.size, size=draws) @ levels / values.size
+    resampled = np.empty(draws)
+    step = max(1, _CHUNK // values.size)
+    for start in range(0, draws, step):
+        count = min(step, draws - start)
+        resampled[start : start + count] = values[rng.integers(values.size, size=(count, values.size))].mean(axis=1)
+    return resampled
 
 
 def paired_bootstrap(

@@ -23,9 +23,9 @@ from outthink.cli.laws.source import (
     assignments,
     objective,
     read,
-    working,
 )  # fmt: skip
 from outthink.cli.options import Json, Quiet, Seed
+from outthink.cli.working import working
 
 if TYPE_CHECKING:
     from outthink.laws.audit import Audit

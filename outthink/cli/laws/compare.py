@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.laws.source import Cluster, Columns, Delta, ObjectiveName, OfModel, Order, Strategy, Weights, Where, objective, read, working
+from outthink.cli.laws.source import Cluster, Columns, Delta, ObjectiveName, OfModel, Order, Strategy, Weights, Where, objective, read
 from outthink.cli.options import Json, Quiet, Seed
+from outthink.cli.working import working
 
 _SHARED = (
     "all rows come from the same problems, so their errors go together and the interval is too narrow; "

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -181,22 +180,6 @@ def objective(law: Form, name: str | None, delta: float, reduction: str, overest
     from outthink.laws.prepare import objective_of
 
     return objective_of(law, loss=name, delta=delta, overestimate=overestimate, reduction=reduction)
-
-
-@contextmanager
-def working(quiet: bool) -> Iterator[Callable[[str, int | None, int | None], None]]:
-    """A line on standard error that says what is being done, with a bar where the number of steps is known."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
-        task = progress.add_task("", total=None)
-
-        def say(what: str, done: int | None, total: int | None) -> None:
-            progress.update(task, description=what, completed=done or 0, total=total)
-
-        yield say
 
 
 def _derived(table: Table, laws: Sequence[Form]) -> tuple[Table, tuple[str, ...]]:

@@ -1,0 +1,113 @@
+"""An online run of an adapting model that is saved as it goes, so that whatever ends it loses at most the last seconds.
+
+    run = play(model, stream, folder=Path("my-run"), plan={"method": "tent(lr=1e-3)", ...})
+
+The folder holds `plan.json` (what is run), `state.pt` (predictions so far and all that the model has become) and, at the end, `report.json`.
+Calling again with the same plan goes on where the last call stopped; another plan is refused with the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from outthink.adapt.adapter import Adapted
+from outthink.adapt.online import Progress, Run, error_so_far, joined
+from outthink.adapt.streams import Stream
+from outthink.core.errors import StoreError
+
+PLAN, STATE = "plan.json", "state.pt"
+EVERY_S = 10.0
+"""Seconds between two saves."""
+
+
+def play(
+    model: Adapted, stream: Stream, *, folder: Path | None, plan: Mapping[str, object], progress: Progress | None = None, every: float = EVERY_S
+) -> Run:
+    """Predict and adapt over a stream, from the state that the folder holds.
+
+    Args:
+        model: freshly made with `adapt`.
+        stream: what it meets.
+        folder: where to save; None saves nothing.
+        plan: what is run, plain data; two runs with equal plans are the same run.
+        progress: called after every batch.
+        every: seconds between two saves.
+
+    Raises:
+        StoreError: the folder holds another run, or what it holds cannot be read or written.
+    """
+    pieces: list[torch.Tensor] = []
+    spent = 0.0
+    if folder is not None:
+        _claim(folder, plan)
+        if (folder / STATE).exists():
+            pieces, spent = _resume(folder, model)
+    done = sum(len(piece) for piece in pieces)
+    saved_at, between = time.monotonic(), True
+    try:
+        for number, batch in enumerate(stream, start=1):
+            if int(batch.ids[-1]) < done:
+                continue
+            between, start = False, time.perf_counter()
+            logits = model(batch.inputs)
+            spent += time.perf_counter() - start
+            pieces.append(logits.cpu())
+            between = True
+            if progress is not None:
+                progress(number, len(stream), error_so_far(pieces, stream))
+            if folder is not None and time.monotonic() - saved_at >= every:
+                _save(folder, model, pieces, spent)
+                saved_at = time.monotonic()
+    finally:
+        # Ctrl-C and errors end here too. In the middle of a step the model is half of what it will be: then the last save stands
+        if folder is not None and pieces and between:
+            _save(folder, model, pieces, spent)
+    return joined(pieces, stream, model.cost, spent)
+
+
+def _claim(folder: Path, plan: Mapping[str, object]) -> None:
+    wanted = json.loads(json.dumps(plan))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        there = json.loads((folder / PLAN).read_text()) if (folder / PLAN).exists() else None
+        if there is None:
+            _write(folder / PLAN, json.dumps(wanted, indent=1, ensure_ascii=False).encode())
+            return
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder} cannot be used for a run: {error}; choose another --out") from error
+    different = [name for name in {**wanted, **there} if wanted.get(name) != there.get(name)]
+    if different:
+        name = different[0]
+        raise StoreError(f"{folder} holds a run with {name} {there.get(name)!r}, and this one has {wanted.get(name)!r}; choose another --out")
+
+
+def _resume(folder: Path, model: Adapted) -> tuple[list[torch.Tensor], float]:
+    try:
+        kept = torch.load(folder / STATE, weights_only=True)
+        model.load_state_dict(kept["model"])
+        return [kept["logits"]], float(kept["seconds"])
+    except (OSError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
+        said = str(error).splitlines()[0]
+        raise StoreError(f"{folder / STATE} cannot be continued from: {said}; delete the folder or choose another --out") from error
+
+
+def _save(folder: Path, model: Adapted, pieces: list[torch.Tensor], spent: float) -> None:
+    part = folder / f"{STATE}.part"
+    try:
+        torch.save({"model": model.state_dict(), "logits": torch.cat(pieces), "seconds": spent}, part)
+        part.replace(folder / STATE)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise StoreError(f"{folder / STATE} cannot be written: {str(error).splitlines()[0]}; what was saved before is as it was") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)

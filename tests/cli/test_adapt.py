@@ -1,0 +1,120 @@
+"""`outthink adapt` as a user meets it, on the small network for digits that it trains itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
+pytest.importorskip("sklearn", reason="scikit-learn is not installed; pip install 'outthink[adapt]'")
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
+COMMAND = [sys.executable, "-c", "from outthink.cli import main; main()", "adapt"]
+
+
+def outthink(*arguments, cwd=None):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=ENVIRONMENT, cwd=cwd, timeout=120)
+
+
+def test_list_and_show_are_read_from_the_code():
+    listed = json.loads(outthink("list", "--json").stdout)
+    names = {one["name"] for one in listed}
+    assert {"source", "bn_adapt", "tent", "rotta", "unmix", "cotta", "memo", "note", "ttac"} <= names
+    shown = outthink("show", "rotta").stdout
+    for word in ("alpha", "nu", "teacher", "batch norm", "0.05"):
+        assert word in shown
+    assert outthink("list", "--paper", "37").stdout.count("rotta") == 1
+
+
+@pytest.mark.slow
+def test_compare_puts_the_baselines_beside_a_method_and_tells_what_it_gains(tmp_path):
+    page, out = tmp_path / "page.html", tmp_path / "runs"
+    found = outthink("compare", "tent", "--corruption", "contrast:5", "--html", str(page), "--out", str(out), "--json", "--quiet")
+    assert found.returncode == 0, found.stderr
+    methods = {one["method"]: one for one in json.loads(found.stdout)["methods"]}
+    assert list(methods) == ["source", "bn_adapt", "tent"]
+    gain = methods["bn_adapt"]["gain_over_source"]
+    assert gain["low"] > 0.3  # on low contrast batch statistics gain far more than any noise
+    assert gain["p_holm"] < 0.001
+    assert methods["tent"]["backwards"] == methods["tent"]["samples"] == 897
+    assert methods["source"]["backwards"] == 0
+    text = page.read_text()
+    assert "Online error over the stream" in text
+    assert "http://" not in text.split("<script>")[0]
+    again = outthink("compare", "tent", "--corruption", "contrast:5", "--out", str(out), "--json", "--quiet")
+    assert [one["error"] for one in json.loads(again.stdout)["methods"]] == [one["error"] for one in methods.values()]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(tmp_path):
+    plain = ["run", "--method", "memo(views=8)", "--corruption", "fog:3", "--limit", "600", "--batch", "8", "--quiet"]
+    arguments = [*plain, "--out", str(tmp_path / "run")]
+    whole = json.loads(outthink(*plain, "--json").stdout)["methods"][0]
+    process = subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "plan.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    finished = process.returncode == 0
+    found = outthink(*arguments, "--json")
+    assert found.returncode == 0, found.stderr
+    after = json.loads(found.stdout)["methods"][0]
+    assert after["error"] == whole["error"]
+    assert after["forwards"] == whole["forwards"]
+    assert finished or (tmp_path / "run" / "state.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--method", "tant"], "tent"),
+        (["run", "--method", "tent(rate=1)"], "no knob 'rate'"),
+        (["run", "--method", "tent(lr=-1)"], "lr must be 0 or more"),
+        (["run", "--stream", "correlate"], "correlated"),
+        (["run", "--corruption", "foggy"], "fog"),
+        (["run", "--corruption", "fog:9"], "severity is 1 to 5"),
+        (["run", "--data", "no-such-folder"], "no folder"),
+        (["run", "--model", "net"], "MODULE:FUNCTION"),
+        (["run", "--model", "no_such_module:make"], "cannot be imported"),
+        (["show", "tant"], "tent"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_a_status(arguments, said):
+    found = outthink(*arguments, "--quiet") if arguments[0] == "run" else outthink(*arguments)
+    assert found.returncode in (2, 3)
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+    assert "defect" not in found.stderr
+
+
+def test_a_model_of_ones_own_and_a_folder_of_images(tmp_path):
+    Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed; pip install 'outthink[adapt]'")
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(8):
+            pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}.png")
+    (tmp_path / "data" / "cat" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n\n\n"
+        "def make():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2)).eval()\n"
+    )
+    arguments = ("run", "--model", "net.py:make", "--data", "data", "--method", "tent", "--batch", "4", "--quiet")
+    found = outthink(*arguments, cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert "1 files did not decode" in found.stdout.replace("\n", " ")
+    assert "broken.png" in found.stdout
+    refused = outthink("run", "--data", "data", "--quiet", cwd=tmp_path)
+    assert "needs your model" in refused.stderr
+    (tmp_path / "train.py").write_text((tmp_path / "net.py").read_text().replace(".eval()", ""))
+    assert "model.eval()" in outthink(*[part.replace("net.py", "train.py") for part in arguments], cwd=tmp_path).stderr
