@@ -176,7 +176,8 @@ def _elastic_transform(x: Tensor, c: Constants, draw: torch.Generator) -> Tensor
     corners = centre + torch.tensor([[third, third], [third, -third], [-third, -third]], dtype=x.dtype, device=x.device)
     moved = corners + jitter * (2 * _uniform((len(x), 3, 2), x, draw) - 1)
     # the affine map from where corners come to lie back to where they were: (row, column, 1) @ back
-    back = torch.linalg.lstsq(torch.cat([moved, torch.ones_like(moved[..., :1])], 2), corners.expand_as(moved)).solution
+    # (three points determine it; a least-squares solver would differ in the last bits with where its arrays lie in memory)
+    back = torch.linalg.solve(torch.cat([moved, torch.ones_like(moved[..., :1])], 2), corners.expand_as(moved))
     rows, columns = pixel_grid(x)
     pushes = [2 * _uniform((len(x), 1, *x.shape[2:]), x, draw) - 1 for _ in range(2)]
     down, right = (height * gaussian_blurred(push, smooth)[:, 0] if height else torch.zeros_like(push[:, 0]) for push in pushes)
