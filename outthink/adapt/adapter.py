@@ -104,9 +104,7 @@ class Adapted(nn.Module):
         return self
 
 
-def adapt(
-    model: nn.Module, method: Method, *, source: Source | Tensor | None = None, seed: int = 0, oracle: Labels | None = None
-) -> Adapted:
+def adapt(model: nn.Module, method: Method, *, source: Source | Tensor | None = None, seed: int = 0, oracle: Labels | None = None) -> Adapted:
     """Make a copy of a classifier that keeps adapting to what it is called on.
 
     Args:

@@ -106,9 +106,7 @@ class Attempt:
         return self.after == self.wanted != self.before
 
 
-def attempt(
-    model: Adapted, batch: Tensor, labels: Tensor, *, malicious: int, target: int = 0, steps: int = 500, size: float = 1 / 255
-) -> Attempt:
+def attempt(model: Adapted, batch: Tensor, labels: Tensor, *, malicious: int, target: int = 0, steps: int = 500, size: float = 1 / 255) -> Attempt:
     """Attack one sample of a batch through the last rows of it, with the method's real step on both batches.
 
     Args:
@@ -123,9 +121,7 @@ def attempt(
         raise ValueError(f"target must be one of the {first} benign rows, got {target}")
     before = copy.deepcopy(model)(batch)
     wanted = (int(labels[target]) + 1) % before.shape[1]
-    poisoned = invade(
-        model, batch, malicious=torch.arange(first, len(batch)), loss=towards(target, wanted), steps=steps, size=size
-    )
+    poisoned = invade(model, batch, malicious=torch.arange(first, len(batch)), loss=towards(target, wanted), steps=steps, size=size)
     after = copy.deepcopy(model)(poisoned)
     others = torch.arange(first) != target
     right = [float((logits[:first][others].argmax(1) == labels[:first][others]).double().mean()) for logits in (before, after)]

@@ -1,8 +1,8 @@
 """One bank of samples for every method that keeps some: class-balanced, with the rule by which a newcomer takes a place as a part.
 
-    bank = Bank(capacity=64, classes=10, eviction=Timely())
-    bank.add(sample, label=3, score=0.4, generator=generator)
-    bank.inputs(), bank.labels, bank.scores, bank.ages
+bank = Bank(capacity=64, classes=10, eviction=Timely())
+bank.add(sample, label=3, score=0.4, generator=generator)
+bank.inputs(), bank.labels, bank.scores, bank.ages
 """
 
 from __future__ import annotations

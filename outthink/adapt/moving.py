@@ -1,6 +1,6 @@
 """Moving pictures from still ones: a crop slides and zooms over real images while a corruption drifts. And how long a memory should be.
 
-    frames = moving(images, labels, length=40, drift=fading_contrast, seed=0)      # a `Domain`, in order: streams.video(frames)
+frames = moving(images, labels, length=40, drift=fading_contrast, seed=0)      # a `Domain`, in order: streams.video(frames)
 """
 
 from __future__ import annotations

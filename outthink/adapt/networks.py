@@ -86,9 +86,7 @@ class CifarResNet(nn.Module):
         return logits
 
 
-def train(
-    net: nn.Module, inputs: Tensor, labels: Tensor, *, epochs: int, seed: int, progress: Callable[[int, int], None] | None = None
-) -> nn.Module:
+def train(net: nn.Module, inputs: Tensor, labels: Tensor, *, epochs: int, seed: int, progress: Callable[[int, int], None] | None = None) -> nn.Module:
     """Train a small classifier in place by Adam (5e-3, batches of 64), and return it in evaluation mode.
 
     Args:

@@ -51,9 +51,7 @@ def page(report: AdaptReport) -> str:
     blocks = [(f"chart-{number}", data_block(chart)) for number, chart in enumerate(charts(report))]
     heads, cells = rows(report)
     domains = list(next(iter(report.runs.values())).by_domain(seed=report.seed))
-    table = [
-        (domain, [f"{100 * run.by_domain(seed=report.seed)[domain].estimate:.1f}" for run in report.runs.values()]) for domain in domains
-    ]
+    table = [(domain, [f"{100 * run.by_domain(seed=report.seed)[domain].estimate:.1f}" for run in report.runs.values()]) for domain in domains]
     facts = [(name, str(value)) for name, value in report.plan.items() if value is not None]
     return str(
         environment.from_string(_TEMPLATE).render(

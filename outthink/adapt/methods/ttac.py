@@ -41,9 +41,7 @@ class _Ttac(State):
         logits, features = self.split(batch)
         confidence, label = logits.detach().softmax(1).max(1)
         sure = confidence > self.knobs.threshold
-        classes = [
-            gaussian.updated(features[sure & (label == k)], least=1 / self.knobs.class_memory) for k, gaussian in enumerate(self.classes)
-        ]
+        classes = [gaussian.updated(features[sure & (label == k)], least=1 / self.knobs.class_memory) for k, gaussian in enumerate(self.classes)]
         everything = self.everything.updated(features, least=1 / self.knobs.memory)
         # a class that this batch brought nothing to has no gradient
         moved = [k for k, gaussian in enumerate(classes) if gaussian.count >= _ENOUGH and gaussian is not self.classes[k]]

@@ -31,9 +31,7 @@ def test_cotta_with_a_fixed_teacher_and_a_sure_source_is_bn_adapt(net):
 def test_cotta_that_restores_everything_has_the_sources_weights_again(net):
     model = adapt(net, Cotta(restore=1.0, lr=0.1, views=2))
     model(images(32, shift=0.5))
-    assert all(
-        torch.equal(now, before) for now, before in zip(model.state.model.parameters(), net.parameters(), strict=True)
-    )
+    assert all(torch.equal(now, before) for now, before in zip(model.state.model.parameters(), net.parameters(), strict=True))
 
 
 def test_cotta_looks_at_views_only_where_the_source_is_unsure(net):
