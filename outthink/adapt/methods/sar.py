@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from outthink.adapt.losses import entropy
 from outthink.adapt.method import Contract, State, method
 from outthink.adapt.norms import BatchStatistics, replace_norms
+from outthink.adapt.sharpness import climbed
 from outthink.adapt.source import Source
 from outthink.adapt.view import affine_parameters, has_batch_norm, train_only
 
@@ -37,24 +38,17 @@ class _Sar(State):
         reliable = first.detach() < limit
         if not reliable.any():
             return logits
-        gradients = torch.autograd.grad(first[reliable].mean(), self.adapting)
         self.cost.backwards += int(reliable.sum())
-        length = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        climbs = [gradient * (self.knobs.rho / (length + 1e-12)) for gradient in gradients]
-        with torch.no_grad():
-            for parameter, climb in zip(self.adapting, climbs, strict=True):
-                parameter.add_(climb)
-        second = entropy(self.predict(batch))[reliable]
-        loss = second[second.detach() < limit].mean()
-        value = float(loss.detach())
         assert self.optimiser is not None
         self.optimiser.zero_grad(set_to_none=True)
-        if math.isfinite(value):
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.cost.backwards += int((second.detach() < limit).sum())
-        with torch.no_grad():
-            for parameter, climb in zip(self.adapting, climbs, strict=True):
-                parameter.sub_(climb)
+        with climbed(self.adapting, first[reliable].mean(), self.knobs.rho):
+            second = entropy(self.predict(batch))[reliable]
+            still = second.detach() < limit
+            loss = second[still].mean()
+            value = float(loss.detach())
+            if math.isfinite(value):
+                loss.backward()  # type: ignore[no-untyped-call]
+                self.cost.backwards += int(still.sum())
         if math.isfinite(value):
             self.optimiser.step()
             self.average = value if self.average is None else 0.9 * self.average + 0.1 * value
