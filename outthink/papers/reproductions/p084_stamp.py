@@ -75,9 +75,9 @@ def known_and_unknown() -> Iterator[Measured]:
         )  # fmt: skip
     for what, values in (("AUROC of the entropy", detection), ("H", harmonic)):
         for other, label in (("bn", "batch statistics"), ("tent", "TENT")):
-            for ours, way in (("stamp", "STAMP"), ("plain", "STAMP without views")):
+            for ours, called in (("stamp", "STAMP"), ("plain", "STAMP without views")):
                 apart = bootstrap_mean(np.array(values[ours]) - np.array(values[other]), seed=84)
                 yield Measured.above(
-                    f"{what}: {way} ({np.mean(values[ours]):.3f}) less {label} ({np.mean(values[other]):.3f})", value=apart.estimate,
+                    f"{what}: {called} ({np.mean(values[ours]):.3f}) less {label} ({np.mean(values[other]):.3f})", value=apart.estimate,
                     interval=(apart.low, apart.high), bound=0.0, data=DATA, size=f"{size}; interval over the five seeds",
                 )  # fmt: skip
