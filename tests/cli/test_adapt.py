@@ -50,6 +50,19 @@ def test_compare_puts_the_baselines_beside_a_method_and_tells_what_it_gains(tmp_
 
 
 @pytest.mark.slow
+def test_an_audit_says_what_is_safe_and_its_status_tells_a_script(tmp_path):
+    found = outthink("audit", "source", "--corruption", "fog:3", "--targets", "2", "--json", "--quiet", "--out", str(tmp_path / "a.json"))
+    told = json.loads(found.stdout)
+    assert found.returncode == 0
+    assert {one["verdict"] for one in told["findings"]} == {"safe", "unknown", "fact"}
+    assert json.loads((tmp_path / "a.json").read_text()) == told["findings"]
+    # on clean digits in runs of one class batch statistics can only do harm
+    worse = outthink("audit", "bn_adapt", "--corruption", "none", "--targets", "2", "--quiet")
+    assert worse.returncode == 1
+    assert "deploy" in worse.stdout
+
+
+@pytest.mark.slow
 def test_a_killed_run_goes_on(tmp_path):
     plain = ["run", "--method", "memo(views=8)", "--corruption", "fog:3", "--limit", "600", "--batch", "8", "--quiet"]
     arguments = [*plain, "--out", str(tmp_path / "run")]

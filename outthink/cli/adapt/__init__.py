@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from outthink.cli.adapt.audit import audit
 from outthink.cli.adapt.catalogue import list_methods, show
 from outthink.cli.adapt.compare import compare
 from outthink.cli.adapt.run import run
@@ -14,5 +15,5 @@ app = typer.Typer(
     epilog="Begin with: outthink adapt list; outthink adapt run --method tent; outthink adapt compare tent rotta --stream correlated",
 )  # fmt: skip
 app.command("list")(list_methods)
-for command in (show, run, compare):
+for command in (show, run, compare, audit):
     app.command()(command)

@@ -50,6 +50,7 @@ class World:
         model: in evaluation mode.
         source: what it was trained on, None where that is not known.
         domains: what it meets, one for each corruption.
+        clean: the same images as they are, None where that is not known.
         stream: the order.
         skipped: files that did not decode, each with the reason.
     """
@@ -57,6 +58,7 @@ class World:
     model: nn.Module
     source: Source | None
     domains: tuple[Domain, ...]
+    clean: Domain | None
     stream: Stream
     skipped: tuple[tuple[str, str], ...]
 
@@ -79,9 +81,11 @@ def world(
     net = _model(model, data, learnt, seed, say)
     domains = _domains(test, corruptions if corruptions else [*(_USUAL if data in ("digits", "cifar10") else ("none",))], stream, seed, say)
     from outthink.adapt.source import Source
+    from outthink.adapt.streams import Domain
 
+    clean = None if source is None and data not in ("digits", "cifar10") else Domain("clean", test.inputs, test.labels)
     known = None if learnt is None else Source(learnt.inputs, learnt.labels)
-    return World(net, known, tuple(domains), _ordered(stream, domains, batch, seed), test.skipped)
+    return World(net, known, tuple(domains), clean, _ordered(stream, domains, batch, seed), test.skipped)
 
 
 def method_of(text: str) -> Method:
@@ -106,20 +110,33 @@ def adapted(here: World, method: Method, seed: int, say: Say) -> Adapted:
         UsageError: the model lacks what the method needs; the sentence names what would fit.
     """
     from outthink.adapt.adapter import adapt
-    from outthink.adapt.method import Preparing
     from outthink.adapt.streams import Oracle
     from outthink.core.errors import UsageError
 
-    net = here.model
     oracle = Oracle(here.stream, budget=len(here.stream.order)) if "labels" in method.contract.needs else None
     try:
-        if "prepared" in method.contract.needs and isinstance(method, Preparing):
-            if here.source is None:
-                raise UsageError(f"{type(method).__name__} prepares the model on what it was trained on: give --source FOLDER")
-            net = method.prepare(net, here.source, seed=seed, progress=lambda done, total: say("preparing the model at its source", done, total))
-        return adapt(net, method, source=here.source, seed=seed, oracle=oracle)
+        return adapt(prepared(here, method, seed, say), method, source=here.source, seed=seed, oracle=oracle)
     except ValueError as error:
         raise error if isinstance(error, UsageError) else UsageError(str(error)) from error
+
+
+def prepared(here: World, method: Method, seed: int, say: Say) -> nn.Module:
+    """The world's model, with what the method learns at the source where it asks for that.
+
+    Raises:
+        UsageError: it needs the source and none is known, or the model does not fit.
+    """
+    from outthink.adapt.method import Preparing
+    from outthink.core.errors import UsageError
+
+    if "prepared" not in method.contract.needs or not isinstance(method, Preparing):
+        return here.model
+    if here.source is None:
+        raise UsageError(f"{type(method).__name__} prepares the model on what it was trained on: give --source FOLDER")
+    try:
+        return method.prepare(here.model, here.source, seed=seed, progress=lambda done, total: say("preparing the model at its source", done, total))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _images(data: str, source: str | None, limit: int | None, seed: int, say: Say) -> tuple[Images | None, Images]:
