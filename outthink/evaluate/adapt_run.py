@@ -11,9 +11,12 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -51,7 +54,9 @@ def play(
             pieces, spent = _resume(folder, model)
     done = sum(len(piece) for piece in pieces)
     saved_at, between = time.monotonic(), True
+    held = _HeldInterrupt()
     try:
+        held.hold()
         for number, batch in enumerate(stream, start=1):
             if int(batch.ids[-1]) < done:
                 continue
@@ -65,11 +70,37 @@ def play(
             if folder is not None and time.monotonic() - saved_at >= every:
                 _save(folder, model, pieces, spent)
                 saved_at = time.monotonic()
+            if held.asked:
+                raise KeyboardInterrupt
     finally:
-        # Ctrl-C and errors end here too. In the middle of a step the model is half of what it will be: then the last save stands
+        held.release()
+        # errors end here too. In the middle of a step the model is half of what it will be: then the last save stands
         if folder is not None and pieces and between:
             _save(folder, model, pieces, spent)
     return joined(pieces, stream, model.cost, spent)
+
+
+class _HeldInterrupt:
+    """Ctrl-C waits for the end of the step, so that what was done is whole; a second one does not wait."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: object = None
+
+    def hold(self) -> None:
+        # only the main thread may set handlers; elsewhere Ctrl-C never arrives
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+            signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        self.release()
+
+    def release(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]  # what getsignal gave
+            self._before = None
 
 
 def _claim(folder: Path, plan: Mapping[str, object]) -> None:

@@ -1,6 +1,8 @@
 """Runs on a stream that stop and go on, and what is refused."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -74,6 +76,33 @@ def test_a_run_cut_in_the_middle_of_a_step_ends_as_one_that_was_not(net, stream,
     assert not (tmp_path / "state.pt").exists()
     found = play(adapt(net, Rotta(every=32)), stream, folder=tmp_path, plan=PLAN)
     assert torch.equal(found.logits, whole.logits)
+
+
+class Pressed(torch.nn.Module):
+    """A layer during whose n-th call somebody presses Ctrl-C."""
+
+    def __init__(self, inner, calls):
+        super().__init__()
+        self.inner, self.left = inner, calls
+
+    def forward(self, batch):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return self.inner(batch)
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step_and_loses_nothing(net, stream, tmp_path):
+    whole = run_online(adapt(net, Rotta(every=32)), stream)
+    pressed = adapt(net, Rotta(every=32))
+    pressed.state.teacher.head = Pressed(pressed.state.teacher.head, 4)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        play(pressed, stream, folder=tmp_path, plan=PLAN, every=10**6)
+    assert signal.getsignal(signal.SIGINT) is handler
+    kept = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert len(kept["logits"]) == 64  # two calls a batch: the fourth is in the second batch, which was finished
+    assert torch.equal(kept["logits"], whole.logits[:64])
 
 
 def test_a_finished_run_does_nothing_again(net, stream, tmp_path):
