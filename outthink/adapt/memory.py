@@ -203,7 +203,7 @@ class SmoothedCount(nn.Module):
     """[84] The oldest of the class with the largest smoothed count makes room; ties are broken at random.
 
     Args:
-        momentum: a class's smoothed count is momentum x before + (1 - momentum) x its count now, updated with every newcomer.
+        momentum: a class's smoothed count is momentum x before + (1 - momentum) x its count now, updated by `refresh`.
     """
 
     def __init__(self, momentum: float = 0.9) -> None:
@@ -211,14 +211,18 @@ class SmoothedCount(nn.Module):
         self.momentum = momentum
         self.smoothed: list[float] = []
 
-    def forward(self, bank: Bank, label: int, score: float, generator: torch.Generator) -> int | None:
-        counts = bank.counts()
+    def refresh(self, bank: Bank) -> None:
+        """Move the smoothed counts towards those of now; called once a batch, after its samples were offered."""
         before = self.smoothed or [0.0] * bank.classes
-        self.smoothed = [self.momentum * old + (1.0 - self.momentum) * now for old, now in zip(before, counts, strict=True)]
+        self.smoothed = [self.momentum * old + (1.0 - self.momentum) * now for old, now in zip(before, bank.counts(), strict=True)]
+
+    def forward(self, bank: Bank, label: int, score: float, generator: torch.Generator) -> int | None:
         if len(bank) < bank.capacity:
             return len(bank)
-        held = {place: value for place, value in enumerate(self.smoothed) if counts[place]}
-        tied = [place for place, value in held.items() if value == max(held.values())]
+        counts = bank.counts()
+        smoothed = self.smoothed or [0.0] * bank.classes
+        largest = max(value for value, count in zip(smoothed, counts, strict=True) if count)
+        tied = [place for place, count in enumerate(counts) if count and smoothed[place] == largest]
         chosen = tied[int(torch.randint(len(tied), (), generator=generator))]
         return bank.oldest(bank.of({chosen}))
 

@@ -21,6 +21,8 @@ def climbed(parameters: Sequence[nn.Parameter], loss: Tensor, rho: float) -> Ite
     gradients = torch.autograd.grad(loss, list(parameters))
     length = torch.stack([gradient.norm() for gradient in gradients]).norm()
     climbs = [gradient * (rho / (length + 1e-12)) for gradient in gradients]
+    # kept whole: taking the climb off again would not give back the same bits
+    before = [parameter.detach().clone() for parameter in parameters]
     with torch.no_grad():
         for parameter, climb in zip(parameters, climbs, strict=True):
             parameter.add_(climb)
@@ -28,5 +30,5 @@ def climbed(parameters: Sequence[nn.Parameter], loss: Tensor, rho: float) -> Ite
         yield
     finally:
         with torch.no_grad():
-            for parameter, climb in zip(parameters, climbs, strict=True):
-                parameter.sub_(climb)
+            for parameter, kept in zip(parameters, before, strict=True):
+                parameter.copy_(kept)

@@ -82,6 +82,7 @@ def test_the_reservoir_keeps_every_sample_of_one_class_with_equal_chance():
 
 def test_the_smoothed_count_takes_from_the_largest_class():
     bank = filled(SmoothedCount, [(0, 0.0)] * 9 + [(1, 0.0)])
+    bank.eviction.refresh(bank)
     bank.add(torch.tensor([99.0]), 2, 0.0, torch.Generator())
     assert bank.counts() == [8, 1, 1, 0]
     assert 0.0 not in bank.inputs()[:, 0].tolist()  # the oldest of it
