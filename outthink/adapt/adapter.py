@@ -36,7 +36,7 @@ class Adapted(nn.Module):
         # networks are moved to their parameters' device; draws are made on the CPU, so that they are the same everywhere
         with torch.enable_grad():
             state = self.method.start(_copied(self._origin[0]), self._source[0], generator)
-        state.oracle = self._oracle
+        state.contract, state.oracle = self.method.contract, self._oracle
         return state
 
     @property

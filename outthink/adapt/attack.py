@@ -3,9 +3,10 @@
     poisoned = invade(model, batch, malicious=rows, loss=towards(target, label))
     attempts = [attempt(model, batch, labels, malicious=10, target=0) for ...]
 
-The attacker knows the model. The attack is approximated as published: the weights stay as they are before the batch, so that statistics of the
-batch alone couple its samples, and the malicious ones follow the sign of the gradient (projected gradient descent from gray images). The poisoned
-batch then goes through the real step of the method. The model that is attacked is left as it was.
+The attacker knows the model. The attack is approximated as published: the weights stay as they are before the batch, so that its samples are
+coupled by what the prediction itself takes from the batch alone (statistics, an assignment, centroids: `State.preview`), and the malicious ones
+follow the sign of the gradient (projected gradient descent from gray images). The poisoned batch then goes through the real step of the method.
+The model that is attacked is left as it was. `coupling` says what such an attack can see of a method before it is tried.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from outthink.adapt.adapter import Adapted
@@ -34,12 +35,51 @@ def away_from(rows: Tensor, labels: Tensor) -> Loss:
     return lambda logits: -F.cross_entropy(logits[rows], labels)
 
 
-def predictor(model: Adapted) -> nn.Module:
-    """The network whose predictions the method returns, by its contract; where it is the sum of two, the student."""
-    teacher = getattr(model.state, "teacher", None)
-    if model.contract.network == "teacher" and isinstance(teacher, nn.Module):
-        return teacher
-    return model.state.model
+@dataclass(frozen=True)
+class Coupling:
+    """How far samples of a batch move the predictions of others.
+
+    Args:
+        moved: largest change of a benign logit when the malicious samples are replaced, through the method's real step.
+        slope: largest derivative of a benign logit by a malicious value, with the weights as they are: what the attack follows.
+    """
+
+    moved: float
+    slope: float
+
+    @property
+    def none(self) -> bool:
+        """No prediction depends on another sample of its batch: not a bit changed, so there is nothing to attack."""
+        return self.moved == 0.0
+
+    @property
+    def unseen(self) -> bool:
+        """Samples touch one another through the step alone, which the attack does not differentiate: that it fails shows nothing."""
+        return not self.none and self.slope == 0.0
+
+
+def coupling(model: Adapted, batch: Tensor, *, malicious: Tensor, seed: int = 0) -> Coupling:
+    """Measure what the owner of some rows can move at all.
+
+    Args:
+        model: as it stands before the batch; it is not changed.
+        batch: (batch, ...).
+        malicious: rows that are the attacker's.
+        seed: of what replaces them: values drawn uniformly over the batch's range.
+    """
+    low, high = float(batch.min()), float(batch.max())
+    draw = torch.Generator().manual_seed(seed)
+    noise = low + (high - low) * torch.rand(batch[malicious].shape, generator=draw).to(batch)
+    benign = torch.ones(len(batch), dtype=torch.bool).index_fill(0, malicious.cpu(), False)
+    poisoned = batch.index_copy(0, malicious, noise)
+    before, after = (copy.deepcopy(model)(each)[benign] for each in (batch, poisoned))
+    state = copy.deepcopy(model.state).requires_grad_(False)
+    chosen = noise.clone().requires_grad_()
+    with torch.enable_grad():
+        logits = state.preview(batch.index_copy(0, malicious, chosen))[benign]
+        # squares, so that no two derivatives of one sample cancel: softmax scores of a class sum to a constant
+        (gradient,) = torch.autograd.grad(logits.square().sum(), chosen, allow_unused=True, materialize_grads=True)
+    return Coupling(float((after - before).abs().max()), float(gradient.abs().max()))
 
 
 def invade(
@@ -65,20 +105,20 @@ def invade(
     """
     if not 0 < len(malicious) < len(batch):
         raise ValueError(f"malicious must be 1 to {len(batch) - 1} rows of the batch of {len(batch)}, got {len(malicious)}")
-    network = copy.deepcopy(predictor(model)).eval().requires_grad_(False)
-    kept = [buffer.clone() for buffer in network.buffers()]
+    state = copy.deepcopy(model.state).requires_grad_(False)
+    kept = [buffer.clone() for buffer in state.buffers()]
     start = torch.full_like(batch[malicious], (low + high) / 2)
     chosen = start.clone()
     for _ in range(steps):
         chosen.requires_grad_()
         with torch.enable_grad():
-            value = loss(network(batch.index_copy(0, malicious, chosen)))
+            value = loss(state.preview(batch.index_copy(0, malicious, chosen)))
             (gradient,) = torch.autograd.grad(value, chosen, allow_unused=True, materialize_grads=True)
         with torch.no_grad():
             chosen = chosen - size * gradient.sign()
             chosen = torch.minimum(torch.maximum(chosen, start - epsilon), start + epsilon).clamp(low, high)
             # layers with a memory of their own would otherwise see every trial as a batch
-            for buffer, before in zip(network.buffers(), kept, strict=True):
+            for buffer, before in zip(state.buffers(), kept, strict=True):
                 buffer.copy_(before)
     return batch.index_copy(0, malicious, chosen.detach())
 

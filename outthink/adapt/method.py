@@ -94,12 +94,27 @@ class State(nn.Module):
         self.model = model
         self.generator = generator
         self.cost = Cost()
-        self.oracle: Labels | None = None  # set by `adapt` for a method that needs labels
+        # both set by `adapt`: what the method promises, and who is asked by a method that needs labels
+        self.contract: Contract | None = None
+        self.oracle: Labels | None = None
         self.optimiser = optimiser(parameters) if optimiser is not None and parameters else None
 
     def step(self, batch: Tensor) -> Tensor:
         """Predict and adapt on one batch: (batch, ...) -> logits (batch, classes). Called with gradients enabled."""
         raise NotImplementedError
+
+    def preview(self, batch: Tensor) -> Tensor:
+        """What `step` would return if nothing were learnt from this batch, differentiable in it: (batch, ...) -> logits (batch, classes).
+
+        It is what an attacker of [46] differentiates. By default the network that the contract names predicts (the student where it names both);
+        a method that couples the samples of a batch outside of its network overrides this. Counts no cost, and keeps nothing but what layers keep
+        in buffers.
+        """
+        teacher = getattr(self, "teacher", None)
+        taught = self.contract is not None and self.contract.network == "teacher"
+        network = teacher if taught and isinstance(teacher, nn.Module) else self.model
+        logits: Tensor = network(batch)
+        return logits
 
     def predict(self, batch: Tensor, network: nn.Module | None = None) -> Tensor:
         """Logits (batch, classes) of a network of this state (the adapting one unless another is given), counted."""

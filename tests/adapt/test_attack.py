@@ -1,5 +1,7 @@
 """[46] The attack: nothing through source statistics, something through the batch's, and the model it tried is as it was."""
 
+import copy
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
@@ -7,11 +9,13 @@ torch = pytest.importorskip("torch", reason="torch is not installed; pip install
 from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
-from outthink.adapt.attack import attempt, away_from, invade, predictor, towards  # noqa: E402
+from outthink.adapt.attack import attempt, away_from, coupling, invade, towards  # noqa: E402
 from outthink.adapt.methods.bn_adapt import BatchNormAdapt  # noqa: E402
+from outthink.adapt.methods.lame import Lame  # noqa: E402
 from outthink.adapt.methods.robust_bn import RobustBatchNorm  # noqa: E402
 from outthink.adapt.methods.rotta import Rotta  # noqa: E402
 from outthink.adapt.methods.source_model import SourceModel  # noqa: E402
+from outthink.adapt.methods.t3a import T3A  # noqa: E402
 from outthink.adapt.methods.tent import Tent  # noqa: E402
 from outthink.adapt.methods.unmix import Unmix  # noqa: E402
 
@@ -77,10 +81,46 @@ def test_success_needs_a_change_to_the_wanted_label(net, batch):
     assert not tried.succeeded
 
 
-def test_the_network_that_predicts_is_the_one_attacked(net):
+def test_what_is_previewed_is_the_network_that_predicts(net, batch):
     model = adapt(net, Rotta())
-    assert predictor(model) is model.state.teacher
-    assert predictor(adapt(net, Tent())) is not None
+    with torch.no_grad():
+        for parameter in model.state.model.parameters():
+            parameter.add_(1.0)
+        assert torch.equal(model.state.preview(batch), model.state.teacher(batch))
+        assert torch.equal(model.state.preview(batch), model(batch))
+
+
+@pytest.mark.parametrize("method", [Lame(), T3A()])
+def test_an_attack_reaches_methods_that_couple_samples_outside_of_the_network(net, batch, method):
+    model = adapt(net, method)
+    model(images(32, seed=9).clamp(0, 1))
+    found = coupling(model, batch, malicious=LAST)
+    assert found.moved > 0
+    assert found.slope > 0
+    aim = towards(0, (int(labels(32, seed=3)[0]) + 1) % 4)
+    poisoned = invade(model, batch, malicious=LAST, loss=aim, steps=20, size=0.05)
+    assert float(aim(copy.deepcopy(model)(poisoned))) < float(aim(copy.deepcopy(model)(batch.index_fill(0, LAST, 0.5))))
+
+
+def test_coupling_tells_nothing_from_what_the_attack_cannot_see(net, batch):
+    nothing = coupling(adapt(net, SourceModel()), batch, malicious=LAST)
+    assert nothing.none
+    assert nothing.slope == 0.0
+    assert not nothing.unseen
+    through_statistics = coupling(adapt(net, Tent()), batch, malicious=LAST)
+    assert not through_statistics.none
+    assert not through_statistics.unseen
+
+    class AfterItsStep(SourceModel):
+        """Each prediction is shifted by what the whole batch holds, after the fact: no gradient leads there."""
+
+        def start(self, model, source, generator):
+            state = super().start(model, source, generator)
+            plain = state.step
+            state.step = lambda batch: plain(batch) + batch.sum()
+            return state
+
+    assert coupling(adapt(net, AfterItsStep()), batch, malicious=LAST).unseen
 
 
 @pytest.mark.parametrize("rows", [torch.arange(0), torch.arange(32)])

@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; pip install
 from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
+from outthink.adapt.attack import coupling  # noqa: E402
 from outthink.adapt.method import Preparing, methods  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
 
@@ -111,6 +112,20 @@ def test_a_batch_of_one_works_or_is_refused_with_the_reason(name, net):
             model(images(1))
     else:
         assert torch.isfinite(model(images(1))).all()
+
+
+@every
+def test_an_attacker_sees_what_couples_the_samples_of_a_batch(name, net, stream):
+    """What is returned before anything is learnt from a batch can depend on its other samples only in ways that `preview` has a slope for."""
+    model, last = made(name, net), torch.arange(24, 32)
+    found = coupling(model, stream[0], malicious=last)
+    probe = copy.deepcopy(model)
+    probe(stream[0])
+    if found.moved < 1e-5:
+        assert found.slope < 1e-5
+    elif model.contract.predicts == "before" or probe.cost.backwards == model.cost.backwards:
+        assert found.slope > 0
+    assert torch.equal(outputs(model, stream), outputs(made(name, net), stream))  # it left the model as it was
 
 
 @every

@@ -54,7 +54,7 @@ def assign(logits: Tensor, weights: Tensor) -> tuple[Tensor, list[float]]:
     for _ in range(_STEPS):
         logs = (unary + weights @ logs.exp()).log_softmax(1)
         share = logs.exp()
-        energies.append(float((share * (logs - unary)).sum() - 0.5 * (share * (weights @ share)).sum()))
+        energies.append(float(((share * (logs - unary)).sum() - 0.5 * (share * (weights @ share)).sum()).detach()))
         if len(energies) > 1 and abs(energies[-1] - energies[-2]) <= _STILL * abs(energies[-2]):
             break
     return logs, energies
@@ -68,6 +68,10 @@ class _Lame(State):
     @torch.no_grad()
     def step(self, batch: Tensor) -> Tensor:
         self.cost.forwards += len(batch)
+        return self.preview(batch)
+
+    def preview(self, batch: Tensor) -> Tensor:
+        """The assignment, which couples the samples of a batch."""
         logits, features = self.split(batch)
         return assign(logits, affinity(features, self.knobs.affinity, self.knobs.neighbours))[0]
 

@@ -34,6 +34,10 @@ class _Memo(State):
     def step(self, batch: Tensor) -> Tensor:
         return torch.cat([self._one(sample[None]) for sample in batch])
 
+    def preview(self, batch: Tensor) -> Tensor:
+        """Each sample alone."""
+        return torch.cat([self.model(sample[None]) for sample in batch])
+
     def _one(self, sample: Tensor) -> Tensor:
         view = self.knobs.view or default_views(sample)
         views = view(sample.expand(self.knobs.views, *sample.shape[1:]), self._draws(sample))

@@ -35,22 +35,25 @@ class _T3A(State):
     @torch.no_grad()
     def step(self, batch: Tensor) -> Tensor:
         self.cost.forwards += len(batch)
-        logits, features = self.split(batch)
-        unit = F.normalize(features, dim=1)
-        self.features = torch.cat([self.features, unit])
-        self.labels = torch.cat([self.labels, logits.argmax(1)])
-        self.entropies = torch.cat([self.entropies, entropy(logits)])
-        self._prune(logits.shape[1])
-        members = F.one_hot(self.labels, logits.shape[1]).to(unit.dtype)  # (supports, classes)
-        return unit @ F.normalize(members.T @ self.features, dim=1).T
+        cosines, (self.features, self.labels, self.entropies) = self._classified(batch)
+        return cosines
 
-    def _prune(self, classes: int) -> None:
-        kept = [
-            rows[self.entropies[rows].argsort(stable=True)[: self.keep]]
-            for rows in ((self.labels == label).nonzero()[:, 0] for label in range(classes))
-        ]
+    def preview(self, batch: Tensor) -> Tensor:
+        """Cosines to centroids that the batch is a part of."""
+        return self._classified(batch)[0]
+
+    def _classified(self, batch: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        # cosines, and the table of supports that the batch leaves
+        logits, features = self.split(batch)
+        unit, classes = F.normalize(features, dim=1), logits.shape[1]
+        table = torch.cat([self.features, unit])
+        labels = torch.cat([self.labels, logits.argmax(1)])
+        doubts = torch.cat([self.entropies, entropy(logits)])
+        kept = [rows[doubts[rows].argsort(stable=True)[: self.keep]] for rows in ((labels == label).nonzero()[:, 0] for label in range(classes))]
         chosen = torch.cat(kept).sort().values
-        self.features, self.labels, self.entropies = self.features[chosen], self.labels[chosen], self.entropies[chosen]
+        table, labels, doubts = table[chosen], labels[chosen], doubts[chosen]
+        members = F.one_hot(labels, classes).to(unit.dtype)  # (supports, classes)
+        return unit @ F.normalize(members.T @ table, dim=1).T, (table, labels, doubts)
 
     def get_extra_state(self) -> dict[str, object]:
         return super().get_extra_state() | {"features": self.features, "labels": self.labels, "entropies": self.entropies}
