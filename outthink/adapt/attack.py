@@ -114,6 +114,8 @@ def invade(
         with torch.enable_grad():
             value = loss(state.preview(batch.index_copy(0, malicious, chosen)))
             (gradient,) = torch.autograd.grad(value, chosen, allow_unused=True, materialize_grads=True)
+        if not gradient.any():  # nothing leads from these samples to the loss
+            break
         with torch.no_grad():
             chosen = chosen - size * gradient.sign()
             chosen = torch.minimum(torch.maximum(chosen, start - epsilon), start + epsilon).clamp(low, high)

@@ -43,7 +43,8 @@ def known_and_unknown() -> Iterator[Measured]:
 
     view = ImageViews(flip=False)  # a mirrored digit is another sign
     ways: dict[str, Method] = {
-        "bn": BatchNormAdapt(), "tent": Tent(lr=1e-2), "eata": Eata(), "stamp": Stamp(view=view), "still": Stamp(lr=0.0, view=view), "plain": Stamp(views=0),
+        "bn": BatchNormAdapt(), "tent": Tent(lr=1e-2), "eata": Eata(), "stamp": Stamp(view=view),
+        "still": Stamp(lr=0.0, view=view), "plain": Stamp(views=0),
     }  # fmt: skip
     wrong: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     detection: dict[str, list[float]] = {name: [] for name in ways}
