@@ -5,7 +5,8 @@
 Target moments run over the stream (`gaussians.Gaussian.updated`, rate 1 / n, not below 1 / `class_memory` and 1 / `memory`); a sample counts for its
 class when its confidence is above `threshold`, a class counts once it has 16 samples. Everything but the head moves; predicts after the step.
 Cost: a forward and a backward pass a sample, and one more forward for the prediction. Identity: moments equal to the source's give no loss and no
-gradient. Departure: no queue of old samples (the paper's variant "without queue"). Trap: without the ridge, max(source covariance) / 30, the
+gradient. Departures: no queue of old samples (the paper's variant "without queue"); Adam with 1e-3, which serves networks of any depth, where the
+official scripts have SGD with momentum .9 and .01. Trap: without the ridge, max(source covariance) / 30, the
 covariance of few samples is singular; a head that moved would take the anchors along.
 """
 
