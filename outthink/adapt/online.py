@@ -25,7 +25,7 @@ from outthink.adapt.losses import entropy
 from outthink.adapt.method import Cost, State
 from outthink.adapt.streams import UNKNOWN, Stream
 from outthink.stats.calibration import auroc, expected_calibration_error
-from outthink.stats.intervals import Interval, bootstrap_mean, paired_bootstrap
+from outthink.stats.intervals import Interval, clustered_bootstrap
 
 Progress = Callable[[int, int, float], None]
 """Called with (batches done, batches in all, error so far)."""
@@ -58,6 +58,8 @@ class Run:
         logits: (samples, classes), in the order of the stream.
         labels: (samples,); `UNKNOWN` for samples of no known class, which count in no error.
         shifts: (samples,) position of each sample's domain.
+        rows: (samples,) position of each sample in its domain. Domains mostly show the same samples under different shifts: whatever they have in
+            common, samples of one position count as one in every interval.
         domains: names of the domains.
         cost: samples forwards and backwards, and labels asked.
         seconds: spent in the model.
@@ -66,6 +68,7 @@ class Run:
     logits: Tensor
     labels: Tensor
     shifts: Tensor
+    rows: Tensor
     domains: tuple[str, ...]
     cost: Cost
     seconds: float
@@ -81,18 +84,24 @@ class Run:
         known = self.known
         return (self.logits[known].argmax(1) != self.labels[known]).double().numpy()
 
+    @property
+    def clusters(self) -> NDArray[np.int64]:
+        """The row of each known sample in order: what may be shared by several domains."""
+        found: NDArray[np.int64] = self.rows[self.known].numpy()
+        return found
+
     def error(self, *, seed: int) -> Interval:
         """Online error in [0, 1] with a bootstrap interval over samples."""
-        return bootstrap_mean(self.wrong, seed=seed)
+        return clustered_bootstrap(self.wrong, self.clusters, seed=seed)
 
     def by_domain(self, *, seed: int) -> dict[str, Interval]:
         """Error of each domain that has known samples; domains of one name count together."""
-        shifts, wrong = self.shifts[self.known].numpy(), self.wrong
+        shifts, wrong, clusters = self.shifts[self.known].numpy(), self.wrong, self.clusters
         found: dict[str, Interval] = {}
         for name in dict.fromkeys(self.domains):
             own = np.isin(shifts, [at for at, other in enumerate(self.domains) if other == name])
-            if own.sum() >= 2:
-                found[name] = bootstrap_mean(wrong[own], seed=seed)
+            if len(np.unique(clusters[own])) >= 2:
+                found[name] = clustered_bootstrap(wrong[own], clusters[own], seed=seed)
         return found
 
     def over_time(self, parts: int, *, seed: int) -> list[Interval]:
@@ -104,17 +113,18 @@ class Run:
         wrong = self.wrong
         if not 1 <= parts <= len(wrong) // 2:
             raise ValueError(f"parts must be 1 to {len(wrong) // 2} for {len(wrong)} known samples, got {parts}")
-        return [bootstrap_mean(piece, seed=seed) for piece in np.array_split(wrong, parts)]
+        pieces = zip(np.array_split(wrong, parts), np.array_split(self.clusters, parts), strict=True)
+        return [clustered_bootstrap(piece, clusters, seed=seed) for piece, clusters in pieces]
 
     def less(self, other: Run, *, seed: int) -> Interval:
-        """This run's error less another's on the same samples in the same order, with a paired bootstrap interval.
+        """This run's error less another's on the same samples in the same order, with a paired bootstrap interval over samples.
 
         Raises:
             ValueError: the runs are of different streams.
         """
-        if not torch.equal(self.labels, other.labels) or not torch.equal(self.shifts, other.shifts):
-            raise ValueError("a paired comparison needs two runs over the same stream; these differ in labels or domains")
-        return paired_bootstrap(self.wrong, other.wrong, seed=seed)
+        if any(not torch.equal(own, others) for own, others in ((self.labels, other.labels), (self.shifts, other.shifts), (self.rows, other.rows))):
+            raise ValueError("a paired comparison needs two runs over the same stream; these differ in labels, domains or order")
+        return clustered_bootstrap(self.wrong - other.wrong, self.clusters, seed=seed)
 
     def calibration_error(self, *, bins: int = 15) -> float:
         """Expected calibration error of the known samples' largest probability, in [0, 1]."""
@@ -182,7 +192,12 @@ def run_afterwards(model: Adapted, stream: Stream, *, adapting: bool = False) ->
         model: after a run.
         stream: mostly clean test samples.
         adapting: whether it goes on adapting there, or its adapted network predicts as it stands (with batch statistics where the method uses them).
+
+    Raises:
+        ValueError: a method that asks for labels shall go on adapting; its oracle knows the stream before, so make one stream of both.
     """
+    if adapting and "labels" in model.contract.needs:
+        raise ValueError(f"{type(model.method).__name__} asks for labels by position: run one stream that ends in these samples instead")
     kept = saved(model)
     before, spent, pieces = Cost(**vars(model.cost)), 0.0, []
     state = model.state
@@ -226,7 +241,8 @@ def otsu(values: NDArray[np.float64]) -> float:
 
 def joined(pieces: list[Tensor], stream: Stream, cost: Cost, seconds: float) -> Run:
     """The run over a whole stream from its predictions, (batch, classes) each."""
-    return Run(torch.cat(pieces), stream.labels(), stream.shifts(), tuple(domain.name for domain in stream.domains), cost, seconds)
+    names = tuple(domain.name for domain in stream.domains)
+    return Run(torch.cat(pieces), stream.labels(), stream.shifts(), stream.order[:, 1], names, cost, seconds)
 
 
 def _difference(now: Cost, before: Cost) -> Cost:

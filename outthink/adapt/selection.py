@@ -13,7 +13,7 @@ from torch import Tensor
 
 from outthink.adapt.adapter import Adapted
 from outthink.adapt.method import Cost
-from outthink.adapt.online import Progress, Run, saved
+from outthink.adapt.online import Progress, Run, joined, saved
 from outthink.adapt.streams import UNKNOWN, Stream
 
 
@@ -75,7 +75,7 @@ def run_protocol(
         wrong, seen = wrong + _score(chosen[known], labels[known])[0], seen + int(known.sum())
         if progress is not None:
             progress(done, len(stream), wrong / seen if seen else float("nan"))
-    return Run(torch.cat(pieces), stream.labels(), stream.shifts(), tuple(domain.name for domain in stream.domains), cost, spent)
+    return joined(pieces, stream, cost, spent)
 
 
 def _score(logits: Tensor, labels: Tensor) -> tuple[int, float]:

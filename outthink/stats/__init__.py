@@ -4,13 +4,14 @@ from outthink.stats.calibration import (
     RiskCoverage,
     aurc,
     auroc,
+    auroc_difference,
     brier_score,
     expected_calibration_error,
     risk_coverage,
     selective_utility,
 )
 from outthink.stats.coverage import coverage, pass_at_k, pass_hat_k
-from outthink.stats.intervals import Interval, bootstrap_mean, holm, mcnemar, paired_bootstrap, sign_flip, wilson_interval
+from outthink.stats.intervals import Interval, bootstrap_mean, clustered_bootstrap, holm, mcnemar, paired_bootstrap, sign_flip, wilson_interval
 from outthink.stats.online_calibration import Hedging, OnlineCalibrator, OnlinePlatt, Tracking, forecast_online
 from outthink.stats.selection import best_of_k, oracle_choice, random_choice, rank_weights
 from outthink.stats.tournament import knockout_failure_bound, knockout_success, match_win_probability
@@ -26,9 +27,11 @@ __all__ = [
     "VoteCurve",
     "aurc",
     "auroc",
+    "auroc_difference",
     "best_of_k",
     "bootstrap_mean",
     "brier_score",
+    "clustered_bootstrap",
     "coverage",
     "expected_calibration_error",
     "forecast_online",

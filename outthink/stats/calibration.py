@@ -5,12 +5,14 @@ on one fold and report it on another.
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from outthink.stats._arrays import FloatArray, as_fractions, ranked_by_score, same_shape
+from outthink.stats.intervals import Interval
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, *, bins: int = 15, binning: Literal["width", "mass"] = "width") -> float:
@@ -59,6 +61,30 @@ def auroc(scores: ArrayLike, correct: ArrayLike) -> float:
     mid_rank = (np.searchsorted(ordered, score, side="left") + np.searchsorted(ordered, score, side="right") + 1) / 2.0
     above = float(mid_rank[right == 1.0].sum()) - positives * (positives + 1) / 2.0
     return above / (positives * negatives)
+
+
+def auroc_difference(first: ArrayLike, second: ArrayLike, correct: ArrayLike, *, level: float = 0.95) -> Interval:
+    """AUROC of one score less that of another on the same samples, with DeLong's normal interval for correlated curves.
+
+    first, second: scores (samples,). correct: 0 or 1. Raises ValueError where there are fewer than two right or two wrong samples.
+    """
+    (one, right), (two, _) = _pair(first, correct), _pair(second, correct)
+    if not np.all((right == 0.0) | (right == 1.0)):
+        raise ValueError("auroc_difference needs correct to be 0 or 1; a partial grade has no side.")
+    yes, no = right == 1.0, right == 0.0
+    if min(int(yes.sum()), int(no.sum())) < 2:
+        raise ValueError(f"auroc_difference needs two right and two wrong samples, got {int(yes.sum())} and {int(no.sum())}.")
+    above = _placements(one[yes], one[no]) - _placements(two[yes], two[no])
+    below = _placements(-one[no], -one[yes]) - _placements(-two[no], -two[yes])
+    spread = NormalDist().inv_cdf((1.0 + level) / 2.0) * float(np.sqrt(above.var(ddof=1) / above.size + below.var(ddof=1) / below.size))
+    estimate = float(above.mean())
+    return Interval(estimate, estimate - spread, estimate + spread, level)
+
+
+def _placements(own: FloatArray, others: FloatArray) -> FloatArray:
+    # share of the others that each is above, a tie as one half
+    ordered = np.sort(others)
+    return np.asarray((np.searchsorted(ordered, own, side="left") + np.searchsorted(ordered, own, side="right")) / (2.0 * others.size))
 
 
 @dataclass(frozen=True)

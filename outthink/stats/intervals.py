@@ -86,6 +86,36 @@ def paired_bootstrap(
     return bootstrap_mean(_paired_differences(first, second), seed=seed, draws=draws, level=level, kind=kind)
 
 
+def clustered_bootstrap(values: ArrayLike, clusters: ArrayLike, *, seed: int, draws: int = 10_000, level: float = 0.95) -> Interval:
+    """Bootstrap interval of the mean of values that come in clusters of any size, such as several corrupted copies of one image.
+
+    Whole clusters are drawn, and the mean of a draw is the sum of its values over their number: values of one cluster may depend on each other
+    in any way. With one value a cluster it is `bootstrap_mean`.
+
+    values: (samples,), finite. clusters: (samples,) integers, equal within a cluster. Raises ValueError on fewer than two clusters, shapes
+    that differ, a value that is not finite, draws < 1 or a level outside (0, 1).
+    """
+    _check_level(level)
+    if draws < 1:
+        raise ValueError(f"draws must be at least 1, got {draws}.")
+    flat, names = np.asarray(values, dtype=np.float64), as_integers("clusters", clusters)
+    if flat.ndim != 1 or flat.shape != names.shape or not np.all(np.isfinite(flat)):
+        raise ValueError(f"values must be finite and, like clusters, (samples,), got {flat.shape} and {names.shape}.")
+    _, place, counts = np.unique(names, return_inverse=True, return_counts=True)
+    if counts.size < 2:
+        raise ValueError(f"a bootstrap over clusters needs at least 2 clusters, got {counts.size}.")
+    sums = np.bincount(place, weights=flat)
+    # clusters of one sum and size are alike: how often each kind is drawn is multinomial
+    kinds, often = np.unique(np.stack([sums, counts], axis=1), axis=0, return_counts=True)
+    rng = np.random.default_rng(seed)
+    means, step = np.empty(draws), max(1, _CHUNK // len(kinds))
+    for start in range(0, draws, step):
+        drawn = rng.multinomial(counts.size, often / counts.size, size=min(step, draws - start)) @ kinds
+        means[start : start + len(drawn)] = drawn[:, 0] / drawn[:, 1]
+    low, high = (float(q) for q in np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0]))
+    return Interval(float(flat.mean()), low, high, level)
+
+
 def wilson_interval(successes: ArrayLike, trials: ArrayLike, *, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
     """Wilson score interval of a proportion: (low, high) arrays of the broadcast shape.
 

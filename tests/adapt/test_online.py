@@ -31,7 +31,7 @@ def domain(name="a", count=160, seed=20, shift=0.8):
 
 def run_of(logits, truth, shifts=None, domains=("a",)):
     logits, truth = torch.tensor(logits), torch.tensor(truth)
-    return Run(logits, truth, torch.zeros_like(truth) if shifts is None else torch.tensor(shifts), domains, Cost(), 0.0)
+    return Run(logits, truth, torch.zeros_like(truth) if shifts is None else torch.tensor(shifts), torch.arange(len(truth)), domains, Cost(), 0.0)
 
 
 def test_a_run_holds_the_models_own_predictions_in_the_streams_order(net):

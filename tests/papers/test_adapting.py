@@ -40,7 +40,7 @@ def test_images_are_paired_whatever_the_order():
         stream = mixed(domains, batch=8, seed=seed)
         wrong = truth[stream.order[:, 0] * 40 + stream.order[:, 1]].long()
         predicted = (stream.labels() + wrong) % 2
-        run = Run(torch.nn.functional.one_hot(predicted, 2).float(), stream.labels(), stream.shifts(), ("a", "b"), Cost(), 0.0)
+        run = Run(torch.nn.functional.one_hot(predicted, 2).float(), stream.labels(), stream.shifts(), stream.order[:, 1], ("a", "b"), Cost(), 0.0)
         found.append(by_image(run, stream))
     assert found[0].tolist() == found[1].tolist() == truth.double().tolist()
     assert paired(found[:1], found[1:]).high == 0.0

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outthink.stats import aurc, auroc, brier_score, expected_calibration_error, risk_coverage, selective_utility
+from outthink.stats import aurc, auroc, auroc_difference, brier_score, expected_calibration_error, risk_coverage, selective_utility
 
 cases = st.lists(st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.booleans()), min_size=1, max_size=25)
 
@@ -17,6 +17,32 @@ def test_auroc_is_the_share_of_pairs_in_order(case):
         assert auroc(3 * scores - 7, correct) + auroc(-scores, correct) == pytest.approx(1.0)
     else:
         assert np.isnan(auroc(scores, correct))
+
+
+def test_the_interval_of_a_difference_of_aurocs_covers_as_often_as_it_says():
+    """Binormal scores: AUROC = Phi(d / sqrt 2), so the true difference is known; the two scores of a sample share most of their noise."""
+    from statistics import NormalDist
+
+    rng, phi = np.random.default_rng(0), NormalDist().cdf
+    truth = phi(1.0 / np.sqrt(2)) - phi(0.6 / np.sqrt(2))
+    right = np.arange(160) < 60
+    hits, widths = 0, []
+    for _ in range(500):
+        shared = 0.9 * rng.normal(size=160)
+        one, two = (shared + np.sqrt(0.19) * rng.normal(size=160) + shift * right for shift in (1.0, 0.6))
+        found = auroc_difference(one, two, right)
+        assert found.estimate == pytest.approx(auroc(one, right) - auroc(two, right))
+        hits += found.low <= truth <= found.high
+        widths.append(found.high - found.low)
+    assert 0.92 < hits / 500 < 0.98
+    assert auroc_difference(one, one, right) == auroc_difference(two, two, right)  # nothing, and no width
+
+
+def test_a_difference_of_aurocs_needs_both_kinds():
+    with pytest.raises(ValueError, match="two right and two wrong"):
+        auroc_difference([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [1, 1, 0])
+    with pytest.raises(ValueError, match="0 or 1"):
+        auroc_difference([1.0, 2.0], [1.0, 2.0], [0.5, 1])
 
 
 @given(cases)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outthink.stats import bootstrap_mean, holm, mcnemar, paired_bootstrap, sign_flip, wilson_interval
+from outthink.stats import bootstrap_mean, clustered_bootstrap, holm, mcnemar, paired_bootstrap, sign_flip, wilson_interval
 
 
 def test_bootstrap_width_is_that_of_the_normal_interval():
@@ -41,6 +41,40 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(kind):
         found = bootstrap_mean(rng.random(60) < 0.4, seed=i, draws=400, kind=kind)
         hits += found.low <= 0.4 <= found.high
     assert 0.90 < hits / 400 < 0.985  # nominal .95, 3 sigma .033, slightly low by construction
+
+
+def test_copies_of_a_sample_in_a_cluster_do_not_narrow_the_interval():
+    values = (np.random.default_rng(0).random(300) < 0.3).astype(float)
+    names = np.arange(300)
+    once, alone = bootstrap_mean(values, seed=0), clustered_bootstrap(values, names, seed=0)
+    assert (alone.low, alone.high) == pytest.approx((once.low, once.high), abs=0.01)
+    copies = clustered_bootstrap(np.tile(values, 5), np.tile(names, 5), seed=0)
+    assert copies.estimate == pytest.approx(once.estimate)
+    assert copies.high - copies.low == pytest.approx(alone.high - alone.low, rel=0.05)
+
+
+def test_clusters_of_different_size_are_covered_as_often_as_it_says():
+    """Each cluster has its own rate (mean .4) and 1 to 6 values; taken as independent they would be covered far less often."""
+    rng = np.random.default_rng(1)
+    hits = naive = 0
+    for number in range(300):
+        sizes = rng.integers(1, 7, size=80)
+        rates = rng.beta(0.4, 0.6, size=80)
+        names = np.repeat(np.arange(80), sizes)
+        values = (rng.random(names.size) < rates[names]).astype(float)
+        found, plain = clustered_bootstrap(values, names, seed=number, draws=400), bootstrap_mean(values, seed=number, draws=400)
+        hits += found.low <= 0.4 <= found.high
+        naive += plain.low <= 0.4 <= plain.high
+    assert 0.90 < hits / 300 < 0.985
+    assert naive / 300 < 0.85
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters", "said"), [([1.0, 2.0], [0, 0], "2 clusters"), ([1.0], [0, 1], "samples"), ([np.nan, 1.0], [0, 1], "finite")]
+)
+def test_a_clustered_bootstrap_says_what_it_needs(values, clusters, said):
+    with pytest.raises(ValueError, match=said):
+        clustered_bootstrap(values, clusters, seed=0)
 
 
 def test_wilson_solves_its_equation_and_stays_inside():
