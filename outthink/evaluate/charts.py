@@ -133,8 +133,12 @@ def bar_chart(
     layers = [bars.encode(y=y, x=alt.X(f"{_field(value)}:Q", title=x_title, axis=axis))]
     if low and high:
         layers.append(base.mark_rule(color=_INK, strokeWidth=1.6).encode(y=y, x=f"{_field(low)}:Q", x2=_field(high)))
-    numbers = base.mark_text(align="left", dx=6, dy=-9, fontSize=11, color="#52606d")
-    layers.append(numbers.encode(y=y, x=f"{_field(value)}:Q", text=alt.Text(f"{_field(value)}:Q", format=form)))
+    # beyond the end of the interval, on the side to which the bar points
+    for side, end, sign in (("left", high, 1), ("right", low, -1)):
+        own = [dict(row) for row in rows if (_number(row[value]) >= 0) == (sign > 0)]
+        if own:
+            numbers = alt.Chart(alt.Data(values=own)).mark_text(align=side, dx=6 * sign, fontSize=11, color="#52606d")
+            layers.append(numbers.encode(y=y, x=f"{_field(end or value)}:Q", text=alt.Text(f"{_field(value)}:Q", format=form)))
     return _finished(alt, alt.layer(*layers).properties(width=width, height={"step": 34}), title, subtitle)
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed; pip instal
 
 from adapt.networks import images, labels, trained  # noqa: E402
 
-from outthink.adapt.audit import TOLERATED, Finding, audit, deployable, judged, to_json  # noqa: E402
+from outthink.adapt.audit import TOLERATED, Finding, audit, deployable, from_json, judged, to_json  # noqa: E402
 from outthink.adapt.audit.case import collages  # noqa: E402
 from outthink.adapt.data import digits  # noqa: E402
 from outthink.adapt.method import Contract, State  # noqa: E402
@@ -96,6 +96,8 @@ def test_what_is_worse_everywhere_is_not_to_be_deployed_and_findings_are_plain_d
     bad = Finding("independent order", "?", "worse", "unsafe", {"loss": 0.3})
     assert deployable([bad]).startswith("do not deploy")
     assert json.loads(json.dumps(to_json([bad])))[0]["numbers"] == {"loss": 0.3}
+    every = list(audit(net, BatchNormAdapt(), [CLEAN], targets=1))
+    assert from_json(json.loads(json.dumps(to_json(every)))) == every
 
 
 def test_progress_names_each_check_before_it_is_made(net):
@@ -146,7 +148,7 @@ def test_a_method_that_asks_for_labels_is_audited_with_the_right_ones(net):
 
     found = findings(net, Ask(), clean=CLEAN)
     assert found["independent order"].numbers["error"] == 0
-    assert found["forgetting"].numbers == {"before": 0.0, "after": 0.0, "low": 0.0, "high": 0.0}
+    assert found["forgetting"].numbers == {"before": 0.0, "after": 0.0, "loss": 0.0, "low": 0.0, "high": 0.0}
     assert found["second round"].numbers["second"] == 0
     assert "labels" in found["cost"].said
 

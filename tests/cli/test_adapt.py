@@ -51,15 +51,31 @@ def test_compare_puts_the_baselines_beside_a_method_and_tells_what_it_gains(tmp_
 
 @pytest.mark.slow
 def test_an_audit_says_what_is_safe_and_its_status_tells_a_script(tmp_path):
-    found = outthink("audit", "source", "--corruption", "fog:3", "--targets", "2", "--json", "--quiet", "--out", str(tmp_path / "a.json"))
+    plain = ["audit", "builtin", "digits", "--corruption", "fog:3", "--limit", "300", "--targets", "2", "--json", "--quiet"]
+    arguments = [*plain, "--out", str(tmp_path / "kept"), "--html", str(tmp_path / "page.html")]
+    found = outthink(*arguments, "--method", "source")
+    assert found.returncode == 0, found.stderr
     told = json.loads(found.stdout)
-    assert found.returncode == 0
-    assert {one["verdict"] for one in told["findings"]} == {"safe", "unknown", "fact"}
-    assert json.loads((tmp_path / "a.json").read_text()) == told["findings"]
+    assert {one["verdict"] for one in told["findings"]} == {"safe", "fact"}
+    assert len(told["findings"]) == 14
+    kept = json.loads((tmp_path / "kept" / "audit.json").read_text())
+    assert kept["findings"] == told["findings"]
+    page = (tmp_path / "page.html").read_text()
+    assert "nothing unsafe was found" in page
+    assert "What each check lost" in page
+    # it goes on after the checks that were made, and takes their findings as they are
+    kept["findings"] = [{**kept["findings"][0], "said": "as it was"}]
+    (tmp_path / "kept" / "audit.json").write_text(json.dumps(kept))
+    again = json.loads(outthink(*arguments, "--method", "source").stdout)
+    assert again["findings"][0]["said"] == "as it was"
+    assert [one["said"] for one in again["findings"][1:-1]] == [one["said"] for one in told["findings"][1:-1]]  # the last is time
+    other = outthink(*arguments, "--method", "tent")
+    assert other.returncode == 6
+    assert "'source'" in other.stderr
     # on clean digits in runs of one class batch statistics can only do harm
-    worse = outthink("audit", "bn_adapt", "--corruption", "none", "--targets", "2", "--quiet")
-    assert worse.returncode == 1
-    assert "deploy" in worse.stdout
+    worse = outthink("audit", "--method", "bn_adapt", "--corruption", "none", "--targets", "2", "--quiet")
+    assert worse.returncode == 10
+    assert "what to do" in worse.stdout
 
 
 @pytest.mark.slow

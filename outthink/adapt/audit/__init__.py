@@ -7,7 +7,7 @@ Every check compares the method with the model as it was, on the same samples. T
 interval is above 0, `safe` when it ends below `TOLERATED`, and `unknown` otherwise, which more samples may settle.
 """
 
-from outthink.adapt.audit.driver import audit, deployable, to_json
+from outthink.adapt.audit.driver import audit, deployable, from_json, to_json
 from outthink.adapt.audit.finding import TOLERATED, Finding, Point, judged
 
-__all__ = ["TOLERATED", "Finding", "Point", "audit", "deployable", "judged", "to_json"]
+__all__ = ["TOLERATED", "Finding", "Point", "audit", "deployable", "from_json", "judged", "to_json"]

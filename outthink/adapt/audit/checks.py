@@ -166,7 +166,17 @@ def _reset(case: Case) -> Finding:
     verdict = judged(loss)
     said = f"error {own.mean():.1%} without, {other.mean():.1%} with a reset before each domain, a difference of {points(loss)} points"
     advice = "call reset() where the domain changes" if verdict == "unsafe" else ""
-    return _finding("reset policy", said, verdict, advice=advice, never=float(own.mean()), reset=float(other.mean()), low=loss.low, high=loss.high)
+    return _finding(
+        "reset policy",
+        said,
+        verdict,
+        advice=advice,
+        never=float(own.mean()),
+        reset=float(other.mean()),
+        loss=loss.estimate,
+        low=loss.low,
+        high=loss.high,
+    )
 
 
 def _second_round(case: Case) -> Finding:
@@ -180,7 +190,8 @@ def _second_round(case: Case) -> Finding:
     said = f"error {first.mean():.1%} in the first round, {second.mean():.1%} in the second, a difference of {points(loss)} points"
     advice = "reset it from time to time, or take eata or rotta, which hold on to the source" if verdict == "unsafe" else ""
     return _finding(
-        "second round", said, verdict, advice=advice, first=float(first.mean()), second=float(second.mean()), low=loss.low, high=loss.high
+        "second round", said, verdict, advice=advice, first=float(first.mean()), second=float(second.mean()), loss=loss.estimate, low=loss.low,
+        high=loss.high,
     )  # fmt: skip
 
 
@@ -196,7 +207,17 @@ def _forgetting(case: Case) -> Finding:
     verdict = judged(loss)
     said = f"clean error {fresh.mean():.1%} from a fresh start and {last.mean():.1%} after the stream, a difference of {points(loss)} points"
     advice = "call reset() when the world is as it was, or take smaller steps" if verdict == "unsafe" else ""
-    return _finding("forgetting", said, verdict, advice=advice, before=float(fresh.mean()), after=float(last.mean()), low=loss.low, high=loss.high)
+    return _finding(
+        "forgetting",
+        said,
+        verdict,
+        advice=advice,
+        before=float(fresh.mean()),
+        after=float(last.mean()),
+        loss=loss.estimate,
+        low=loss.low,
+        high=loss.high,
+    )
 
 
 def _selection(case: Case) -> Finding:
@@ -232,7 +253,7 @@ def _unknown(case: Case) -> Finding:
         f"AUROC {before:.3f} -> {after:.3f} with {count} unknown samples among {len(domain.labels)} ({domain.name}), a loss of {points(loss)} points"
     )
     advice = "reject by the scores of the model as it was, or take stamp, which leaves unknown samples alone" if verdict == "unsafe" else ""
-    return _finding("unknown classes", said, verdict, advice=advice, before=before, after=after, low=loss.low, high=loss.high)
+    return _finding("unknown classes", said, verdict, advice=advice, before=before, after=after, loss=loss.estimate, low=loss.low, high=loss.high)
 
 
 def _attack(case: Case, targets: int) -> Finding:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from outthink.adapt.audit.case import Case
 from outthink.adapt.audit.checks import QUESTIONS, checks
-from outthink.adapt.audit.finding import Finding
+from outthink.adapt.audit.finding import Finding, Point
 from outthink.adapt.method import Method
 from outthink.adapt.source import Source
 from outthink.adapt.streams import Domain
+from outthink.stats import Interval
 
 
 def audit(
@@ -63,6 +65,20 @@ def deployable(findings: Sequence[Finding]) -> str:
         open_ = [finding.check for finding in findings if finding.verdict == "unknown"]
         return "nothing unsafe was found" + (f"; not settled: {', '.join(open_)}" if open_ else "")
     return f"deploy only where these cannot happen: {', '.join(unsafe)}"
+
+
+def from_json(rows: Sequence[Mapping[str, object]]) -> list[Finding]:
+    """Findings of the plain data that `to_json` gave.
+
+    Raises:
+        KeyError, TypeError: it is something else.
+    """
+    found = []
+    for row in rows:
+        kept: dict[str, Any] = dict(row)
+        points = tuple(Point(**{**point, "loss": Interval(**point["loss"])}) for point in kept.pop("points"))
+        found.append(Finding(**kept, points=points))
+    return found
 
 
 def to_json(findings: Sequence[Finding]) -> list[dict[str, object]]:

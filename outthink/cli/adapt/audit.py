@@ -7,31 +7,43 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.adapt.world import Corruptions, DataName, Limit, ModelFile, SourceName
+from outthink.cli.adapt.world import Corruptions, Limit, SourceName
 from outthink.cli.options import Json, Quiet, Seed
 from outthink.cli.working import working
 
+UNSAFE = 10
+"""Exit status where something unsafe was found, which no error has."""
+BUILT_IN = "builtin"
 _COLOURS = {"safe": "green", "unsafe": "red", "unknown": "yellow", "fact": "dim"}
 
 
 def audit(
-    method: Annotated[str, typer.Argument(help="The method with its knobs, such as 'tent(lr=1e-3)'.")],
-    model: ModelFile = None,
-    data: DataName = "digits",
+    model: Annotated[
+        str, typer.Argument(help="MODULE:FUNCTION or FILE.py:FUNCTION that returns a torch classifier; builtin: a small network for the data.")
+    ] = BUILT_IN,
+    data: Annotated[str, typer.Argument(help="digits, cifar10, or a folder with one subfolder of images a class.")] = "digits",
+    method: Annotated[
+        str, typer.Option("--method", help="The method with its knobs, such as 'tent(lr=1e-3)'; outthink adapt list has them.")
+    ] = "tent",
     source: SourceName = None,
     corruption: Corruptions = None,
+    unknown: Annotated[
+        Path | None, typer.Option(help="Folder of images of no known class, one subfolder or more; collages stand in if left out.")
+    ] = None,
     limit: Limit = None,
     targets: Annotated[int, typer.Option(min=1, help="Samples that the attack is tried on.")] = 10,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the findings as JSON, one check after another.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to save in; the same command goes on where it was stopped.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with the findings and plots.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Try what may go wrong with a method: stream order, small batches, large steps, a second round, forgetting, an attacker; and its cost.
+    """Try what may go wrong with a method on your model and data: 14 checks of stream orders, batch and step sizes, worse models, resets,
+    forgetting, selection by labels, unknown classes, an attacker, and cost.
 
-    Each check compares it with the model as it was, on the same samples. Exit status 1 when something unsafe was found.
+    Each check compares it with the model as it was, on the same samples. Exit status 10 when something unsafe was found.
 
-    Example: outthink adapt audit 'tent(lr=1e-3)' --corruption fog:5
+    Examples: outthink adapt audit; outthink adapt audit mynet.py:load photos/test --source photos/train --method 'rotta' --html audit.html
     """
     import json
 
@@ -39,35 +51,49 @@ def audit(
     from rich.markup import escape
     from rich.table import Table
 
-    from outthink.cli.adapt.world import adapted, method_of, prepared, world
-    from outthink.core.errors import StoreError
+    from outthink.cli.adapt.world import method_of, prepared, strangers, world
+    from outthink.core.errors import UsageError
 
+    plan: dict[str, object] = {
+        "model": model, "data": data, "method": method, "source": source, "corruptions": corruption,
+        "unknown": None if unknown is None else str(unknown), "limit": limit, "targets": targets, "seed": seed,
+    }  # fmt: skip
     with working(quiet) as say:
         way = method_of(method)
-        here = world(model, data, source, "continual", corruption, 64, limit, seed, say)
-        adapted(here, way, seed, say)  # what the method needs and does not have is said before any check
+        here = world(None if model == BUILT_IN else model, data, source, "continual", corruption, 64, limit, seed, say)
         net = prepared(here, way, seed, say)
+        others = None if unknown is None else strangers(unknown, here, say)
 
-        from outthink.adapt.audit import Finding, deployable, to_json
         from outthink.adapt.audit import audit as work
+        from outthink.adapt.audit import deployable, to_json
+        from outthink.evaluate.adapt_audit import AuditReport, Kept
 
-        findings: list[Finding] = []
-        for finding in work(net, way, here.domains, clean=here.clean, source=here.source, seed=seed, targets=targets, progress=say):
-            findings.append(finding)
-            if out is not None:
-                try:
-                    out.parent.mkdir(parents=True, exist_ok=True)
-                    out.write_text(json.dumps(to_json(findings), indent=1, ensure_ascii=False))
-                except OSError as error:
-                    raise StoreError(f"{out} cannot be written: {error}") from error
-    unsafe = any(finding.verdict == "unsafe" for finding in findings)
+        kept = Kept(out, plan)
+        made = [finding.check for finding in kept.findings]
+        try:
+            for finding in work(
+                net, way, here.domains, clean=here.clean, source=here.source, unknown=others, seed=seed, targets=targets, skip=made, progress=say
+            ):
+                kept.add(finding)
+        except ValueError as error:
+            raise error if isinstance(error, UsageError) else UsageError(f"{method}: {error}") from error
+    report = AuditReport(method, plan, kept.findings, here.skipped)
+    if html is not None:
+        from outthink.evaluate.audit_page import write
+
+        write(report, html)
+    unsafe = any(finding.verdict == "unsafe" for finding in report.findings)
+    said = deployable(report.findings)
     if as_json:
-        typer.echo(json.dumps({"method": method, "verdict": deployable(findings), "findings": to_json(findings)}, indent=1, ensure_ascii=False))
-        raise typer.Exit(int(unsafe))
+        typer.echo(json.dumps({"method": method, "verdict": said, "findings": to_json(report.findings)}, indent=1, ensure_ascii=False))
+        raise typer.Exit(UNSAFE if unsafe else 0)
     console = Console()
     table = Table("", "question", "what was found", box=None, pad_edge=False)
-    for finding in findings:
-        table.add_row(f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]", escape(finding.question), escape(finding.said))
+    for finding in report.findings:
+        told = escape(finding.said) + (f"\n[bold]what to do:[/bold] {escape(finding.advice)}" if finding.advice else "")
+        table.add_row(f"[{_COLOURS[finding.verdict]}]{finding.verdict}[/]", escape(finding.question), told)
     console.print(table)
-    console.print(f"\n[bold]{escape(method)}: {escape(deployable(findings))}.[/bold]", highlight=False)
-    raise typer.Exit(int(unsafe))
+    if report.skipped:
+        console.print(f"\n{len(report.skipped)} files did not decode and were left out, the first: {escape(report.skipped[0][0])}", highlight=False)
+    console.print(f"\n[bold]{escape(method)}: {escape(said)}.[/bold]", highlight=False)
+    raise typer.Exit(UNSAFE if unsafe else 0)

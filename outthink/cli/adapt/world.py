@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from torch import nn
+    from pathlib import Path
+
+    from torch import Tensor, nn
 
     from outthink.adapt.adapter import Adapted
     from outthink.adapt.data import Images
@@ -137,6 +139,19 @@ def prepared(here: World, method: Method, seed: int, say: Say) -> nn.Module:
         return method.prepare(here.model, here.source, seed=seed, progress=lambda done, total: say("preparing the model at its source", done, total))
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def strangers(folder: Path, here: World, say: Say) -> Tensor:
+    """Images of no known class, brought to the size of the world's.
+
+    Raises:
+        DataError: there are none that decode.
+    """
+    from outthink.adapt.data import read_folder
+
+    shape = here.domains[0].inputs.shape
+    found = read_folder(folder, size=(shape[2], shape[3]), progress=lambda done, total: say("reading images of no known class", done, total))
+    return found.inputs if shape[1] == found.inputs.shape[1] else found.inputs.mean(1, keepdim=True).expand(-1, shape[1], -1, -1)
 
 
 def _images(data: str, source: str | None, limit: int | None, seed: int, say: Say) -> tuple[Images | None, Images]:
