@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from outthink.papers.fixtures import Fixture, Progress
-from outthink.stats import Interval, paired_bootstrap
+from outthink.stats import Interval, clustered_bootstrap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -134,6 +134,25 @@ def by_image(run: Run, stream: Stream) -> NDArray[np.float64]:
     return run.wrong[np.lexsort((order[:, 1], order[:, 0]))]
 
 
-def paired(first: Sequence[NDArray[np.float64]], second: Sequence[NDArray[np.float64]]) -> Interval:
-    """Mean difference of two measurements on the same samples, seed by seed, with a paired bootstrap interval over all of them."""
-    return paired_bootstrap(np.concatenate(first), np.concatenate(second), seed=0, draws=2000)
+def paired(
+    first: Sequence[NDArray[np.float64]], second: Sequence[NDArray[np.float64]], *, images: Sequence[NDArray[np.int64]] | None = None
+) -> Interval:
+    """Mean difference of two measurements on the same samples, with a paired bootstrap interval over images.
+
+    Args:
+        first, second: pieces (samples,), such as one a seed.
+        images: for each piece the image that each sample shows, where several samples show the same one (under several corruptions): it then
+            counts as one. Each sample is an image of its own if None.
+    """
+    apart = np.concatenate(first) - np.concatenate(second)
+    shown = np.arange(len(apart)) if images is None else np.concatenate(images)
+    return clustered_bootstrap(apart, shown, seed=0, draws=2000)
+
+
+def shown(count: int, domains: int, group: int = 0) -> NDArray[np.int64]:
+    """Which image each sample shows, where `domains` domains show the same `count` images one after another (as `by_image` sorts them).
+
+    Args:
+        group: pieces of other images, such as another seed's, have another one.
+    """
+    return np.tile(np.arange(count), domains) + count * group

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outthink.papers.adapting import BATCH, DIGITS, SEEDS, SHIFTS, by_image, digit_world, paired
+from outthink.papers.adapting import BATCH, DIGITS, SEEDS, SHIFTS, by_image, digit_world, paired, shown
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.stats import paired_bootstrap
@@ -59,17 +59,18 @@ def order_and_statistics() -> Iterator[Measured]:
             model.reset()
             clean[name].append(run_online(model, correlated([world.domain("clean")], batch=ORDER_BATCH, seed=seed, concentration=0.1)).wrong)
     mean = {name: float(np.mean(np.concatenate(values))) for name, values in free.items()}
-    gain = paired(free["source"], free["bn"])
+    images = [shown(897, 1, seed) for seed in SEEDS for _ in SHIFTS]
+    gain = paired(free["source"], free["bn"], images=images)
     yield Measured.above(
         f"batch statistics lower the error on independent streams ({mean['source']:.3f} to {mean['bn']:.3f})", value=gain.estimate,
         interval=(gain.low, gain.high), bound=0.2, data=DATA, size=SIZE, not_covered=OTHER_CORPORA,
     )  # fmt: skip
-    more = paired(free["bn"], free["tent"])
+    more = paired(free["bn"], free["tent"], images=images)
     yield Measured.at_most(
         "TENT at 1e-3, reset at each domain, adds at most two points to them", value=more.estimate, interval=(more.low, more.high), bound=0.02,
         data=DATA, size=SIZE, not_covered="longer streams and larger steps; see [63]",
     )  # fmt: skip
-    lost = paired(runs["bn"], free["bn"])
+    lost = paired(runs["bn"], free["bn"], images=images)
     yield Measured.above(
         "the same images in a label-correlated order cost batch statistics over five points", value=lost.estimate, interval=(lost.low, lost.high),
         bound=0.05, data=DATA, size=SIZE,
@@ -103,14 +104,14 @@ def selection() -> Iterator[Measured]:
         by_last, by_oracle = (run_protocol(model, stream, steps=5, select=select, episodic=True) for select in ("last", "oracle"))
         pieces = np.split(by_oracle.wrong - by_last.wrong, np.arange(BATCH, len(stream.order), BATCH))
         worst = max(worst, *(float(piece.sum()) for piece in pieces))
-        last.append(by_last.wrong)
-        best.append(by_oracle.wrong)
+        last.append(by_image(by_last, stream))
+        best.append(by_image(by_oracle, stream))
         labels += by_oracle.cost.labels
     yield Measured.at_most(
         "errors of the oracle less those of the last iterate, the worst batch of all (SHOT, 5 steps, episodic)", value=worst, bound=0.0,
         data="scikit-learn digits, fog and motion blur mixed", size=f"{len(SEEDS)} seeds, 18 batches each",
     )  # fmt: skip
-    gap = paired(last, best)
+    gap = paired(last, best, images=[shown(897, 2, seed) for seed in SEEDS])
     yield Measured.above(
         f"what the oracle wins over the last iterate, for {labels} labels", value=gap.estimate, interval=(gap.low, gap.high), bound=0.0,
         data="scikit-learn digits, fog and motion blur mixed", size=f"{len(SEEDS)} seeds, 1,794 images each",

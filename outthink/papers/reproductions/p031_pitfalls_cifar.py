@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outthink.papers.adapting import by_image, paired
+from outthink.papers.adapting import by_image, paired, shown
 from outthink.papers.cifar import CIFAR, NEEDS, SHIFTS, cifar_world
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
@@ -51,22 +51,23 @@ def order_on_cifar() -> Iterator[Measured]:
                     stream = correlated([domains[shift]], batch=BATCH, seed=seed, concentration=0.1)
                     runs.append(by_image(run_online(model, stream), stream))
     mean = {name: float(np.mean(np.concatenate(values))) for name, values in free.items()}
-    gain = paired(free["source"], free["bn"])
+    images = [shown(2000, 1) for _ in runs]
+    gain = paired(free["source"], free["bn"], images=images)
     yield Measured.above(
         f"batch statistics lower the error on independent streams ({mean['source']:.3f} to {mean['bn']:.3f})", value=gain.estimate,
         interval=(gain.low, gain.high), bound=0.2, data=DATA, size=SIZE,
     )  # fmt: skip
-    more = paired(free["bn"], free["tent"])
+    more = paired(free["bn"], free["tent"], images=images)
     yield Measured.at_most(
         "TENT at 1e-3, reset at each domain, adds at most two points to them", value=more.estimate, interval=(more.low, more.high), bound=0.02,
         data=DATA, size=SIZE,
     )  # fmt: skip
-    lost = paired(runs, free["bn"])
+    lost = paired(runs, free["bn"], images=images)
     yield Measured.above(
         f"the same images in a label-correlated order cost batch statistics over 20 points (error {float(np.mean(np.concatenate(runs))):.3f})",
         value=lost.estimate, interval=(lost.low, lost.high), bound=0.2, data=DATA, size=SIZE,
     )  # fmt: skip
-    harm = paired(runs, free["source"])
+    harm = paired(runs, free["source"], images=images)
     yield Measured.above(
         "in that order they are worse than the source model", value=harm.estimate, interval=(harm.low, harm.high), bound=0.0, data=DATA, size=SIZE,
         not_covered="shorter runs of one class: with 1,000 images a corruption they were better than the source, 0.615 against 0.641",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outthink.papers.adapting import DIGITS, SEEDS, by_image, digit_world, paired
+from outthink.papers.adapting import DIGITS, SEEDS, by_image, digit_world, paired, shown
 from outthink.papers.cifar import CIFAR, NEEDS, SHIFTS, cifar_world
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
@@ -38,24 +38,25 @@ def correlated_images() -> Iterator[Measured]:
     from outthink.adapt.streams import continual, correlated
 
     net, domains = cifar_world()
-    shown = [domains[name] for name in SHIFTS]
-    runs = {"independent": continual(shown, batch=BATCH, seed=0), "correlated": correlated(shown, batch=BATCH, seed=0, concentration=CONCENTRATION)}
+    met = [domains[name] for name in SHIFTS]
+    runs = {"independent": continual(met, batch=BATCH, seed=0), "correlated": correlated(met, batch=BATCH, seed=0, concentration=CONCENTRATION)}
     ways: dict[str, Method] = {"source": SourceModel(), "bn": BatchNormAdapt(), "rotta": Rotta()}
     wrong = {(order, name): by_image(run_online(adapt(net, way), stream), stream) for order, stream in runs.items() for name, way in ways.items()}
     mean = {key: float(values.mean()) for key, values in wrong.items()}
     size = "6,000 images, one seed; interval over images"
     told = ", ".join(f"{name} {mean['independent', name]:.3f} -> {mean['correlated', name]:.3f}" for name in ways)
-    worse = paired([wrong["correlated", "rotta"]], [wrong["independent", "rotta"]])
+    images = [shown(2000, len(SHIFTS))]
+    worse = paired([wrong["correlated", "rotta"]], [wrong["independent", "rotta"]], images=images)
     yield Measured.at_most(
         f"RoTTA: error in the correlated order less that in the independent one ({told})", value=worse.estimate, interval=(worse.low, worse.high),
         bound=0.04, data="CIFAR-10 (JPEG), severity 5", size=size, not_covered="CIFAR-10-C, other seeds of the network",
     )  # fmt: skip
-    gap = paired([wrong["correlated", "bn"]], [wrong["correlated", "rotta"]])
+    gap = paired([wrong["correlated", "bn"]], [wrong["correlated", "rotta"]], images=images)
     yield Measured.at_least(
         "correlated order: error of batch statistics less that of RoTTA", value=gap.estimate, interval=(gap.low, gap.high), bound=0.25,
         data="CIFAR-10 (JPEG), severity 5", size=size,
     )  # fmt: skip
-    trails = paired([wrong["independent", "rotta"]], [wrong["independent", "bn"]])
+    trails = paired([wrong["independent", "rotta"]], [wrong["independent", "bn"]], images=images)
     yield Measured.above(
         "independent order: error of RoTTA less that of batch statistics, which its slow statistics trail", value=trails.estimate, bound=0.0,
         interval=(trails.low, trails.high), data="CIFAR-10 (JPEG), severity 5", size=size,
@@ -81,9 +82,10 @@ def correlated_digits() -> Iterator[Measured]:
         for name, way in ways.items():
             runs = [by_image(run_online(adapt(world.network, way, seed=seed), stream), stream) for stream in (together, apart)]
             lost[name].append(runs[0] - runs[1])
+    images = [shown(897, 6, seed) for seed in SEEDS]
     size = f"{len(SEEDS)} seeds, 5,382 images each; interval over images"
     for name, label in (("bn", "batch statistics"), ("rotta", "RoTTA")):
-        zero = paired(lost[name], [np.zeros_like(values) for values in lost[name]])
+        zero = paired(lost[name], [np.zeros_like(values) for values in lost[name]], images=images)
         if name == "bn":
             yield Measured.above(
                 f"{label}: error in the correlated order less that in the independent one", value=zero.estimate, interval=(zero.low, zero.high),
@@ -94,7 +96,7 @@ def correlated_digits() -> Iterator[Measured]:
                 f"{label}: error in the correlated order less that in the independent one", value=zero.estimate, interval=(zero.low, zero.high),
                 bound=0.04, data="scikit-learn digits, six corruptions at severity 5", size=size,
             )  # fmt: skip
-    more = paired(lost["bn"], lost["rotta"])
+    more = paired(lost["bn"], lost["rotta"], images=images)
     yield Measured.above(
         "what the order costs batch statistics less what it costs RoTTA", value=more.estimate, interval=(more.low, more.high), bound=0.0,
         data="scikit-learn digits, six corruptions at severity 5", size=size, not_covered="domains long enough for RoTTA's statistics to arrive",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outthink.papers.adapting import BATCH, DIGITS, SEEDS, digit_world, paired
+from outthink.papers.adapting import BATCH, DIGITS, SEEDS, by_image, digit_world, paired, shown
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 
@@ -41,6 +41,7 @@ def long_stream() -> Iterator[Measured]:
 
     ways: dict[str, Method] = {"bn": BatchNormAdapt(), "tent": Tent(lr=LR), "eta": Eata(lr=LR, beta=0.0), "eata": Eata(lr=LR)}
     wrong: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    matched: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     after: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     backwards = dict.fromkeys(ways, 0)
     for seed in SEEDS:
@@ -51,10 +52,11 @@ def long_stream() -> Iterator[Measured]:
             model = adapt(world.network, way, source=Source(world.train.inputs), seed=seed)
             run = run_online(model, stream)
             wrong[name].append(run.wrong)
+            matched[name].append(by_image(run, stream))
             after[name].append(run_afterwards(model, clean).wrong)
             backwards[name] += run.cost.backwards
     mean = {name: float(np.mean(np.concatenate(values))) for name, values in wrong.items()}
-    better = paired(wrong["tent"], wrong["eata"])
+    better = paired(matched["tent"], matched["eata"], images=[shown(897, 4, seed) for seed in SEEDS])
     yield Measured.above(
         f"online error of TENT ({mean['tent']:.3f}) less that of EATA ({mean['eata']:.3f}; batch statistics alone {mean['bn']:.3f})",
         value=better.estimate, interval=(better.low, better.high), bound=0.0, data=LONG, size=SIZE, not_covered="ImageNet-C",

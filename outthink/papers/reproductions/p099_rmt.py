@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from outthink.papers.adapting import BATCH, DIGITS, SEEDS, digit_world, paired
+from outthink.papers.adapting import BATCH, DIGITS, SEEDS, by_image, digit_world, paired, shown
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 
@@ -41,22 +41,26 @@ def two_rounds() -> Iterator[Measured]:
     view = ImageViews(flip=False)  # a mirrored digit is another sign
     ways: dict[str, Method] = {"bn": BatchNormAdapt(), "tent": Tent(), "free": Rmt(view=view), "replay": Rmt(view=view, replay=1.0)}
     wrong: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    matched: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     for seed in SEEDS[:3]:
         world = digit_world(seed)
         source = Source(world.train.inputs, world.train.labels)
         stream = continual([world.domain(name) for name in (*ROUND, *ROUND)], batch=BATCH, seed=seed)
         for name, way in ways.items():
-            wrong[name].append(run_online(adapt(world.network, way, source=source, seed=seed), stream).wrong)
+            run = run_online(adapt(world.network, way, source=source, seed=seed), stream)
+            wrong[name].append(run.wrong)
+            matched[name].append(by_image(run, stream))
     mean = {name: float(np.mean(np.concatenate(values))) for name, values in wrong.items()}
+    images = [shown(897, 2 * len(ROUND), seed) for seed in SEEDS[:3]]
     size = "3 seeds, 5,382 images each; interval over images"
     for ours, label in (("free", "RMT without source samples"), ("replay", "RMT with replay")):
         for other, against in (("bn", "batch statistics"), ("tent", "TENT")):
-            gain = paired(wrong[other], wrong[ours])
+            gain = paired(matched[other], matched[ours], images=images)
             yield Measured.above(
                 f"error of {against} ({mean[other]:.3f}) less that of {label} ({mean[ours]:.3f})", value=gain.estimate, bound=0.0,
                 interval=(gain.low, gain.high), data=DATA, size=size,
             )  # fmt: skip
-    gain = paired(wrong["free"], wrong["replay"])
+    gain = paired(matched["free"], matched["replay"], images=images)
     yield Measured.above(
         "what replay gains on none", value=gain.estimate, interval=(gain.low, gain.high), bound=0.0, data=DATA, size=size
     )  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from outthink.papers.adapting import DIGITS, SEEDS, by_image, digit_world, paired
+from outthink.papers.adapting import DIGITS, SEEDS, by_image, digit_world, paired, shown
 from outthink.papers.cifar import CIFAR, NEEDS, SHIFTS, cifar_world
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
@@ -61,8 +61,8 @@ def correlated_images() -> Iterator[Measured]:
     from outthink.adapt.streams import continual, correlated
 
     net, domains = cifar_world()
-    shown = [domains[name] for name in SHIFTS]
-    runs, apart = correlated(shown, batch=BATCH, seed=0), continual(shown, batch=BATCH, seed=0)
+    met = [domains[name] for name in SHIFTS]
+    runs, apart = correlated(met, batch=BATCH, seed=0), continual(met, batch=BATCH, seed=0)
     wrong = {
         name: by_image(run_online(adapt(net, way), stream), stream)
         for name, way, stream in (
@@ -72,11 +72,11 @@ def correlated_images() -> Iterator[Measured]:
     data, size = "CIFAR-10 (JPEG), severity 5, correlated", "6,000 images, one seed; interval over images"
     told = ", ".join(f"{name} {float(values.mean()):.3f}" for name, values in wrong.items())
     for other, label in (("bn", "batch statistics"), ("source", "the source")):
-        gain = paired([wrong[other]], [wrong["unmix"]])
+        gain = paired([wrong[other]], [wrong["unmix"]], images=[shown(2000, len(SHIFTS))])
         yield Measured.above(
             f"error of {label} less that of UnMix ({told})", value=gain.estimate, interval=(gain.low, gain.high), bound=0.0, data=data, size=size
         )
-    apart_from = paired([wrong["unmix"]], [wrong["independent"]])
+    apart_from = paired([wrong["unmix"]], [wrong["independent"]], images=[shown(2000, len(SHIFTS))])
     yield Measured.at_most(
         "UnMix: error in the correlated order less that in the independent one", value=apart_from.estimate, bound=0.04,
         interval=(apart_from.low, apart_from.high), data=data, size=size, not_covered="streams long enough for its components to settle",
@@ -98,10 +98,10 @@ def single_samples() -> Iterator[Measured]:
         world = digit_world(seed)
         stream = continual([world.domain("fog"), world.domain("motion_blur")], batch=1, seed=seed)
         for name, way in (("source", SourceModel()), ("bn", BatchNormAdapt()), ("unmix", Unmix())):
-            wrong[name].append(run_online(adapt(world.network, way, seed=seed), stream).wrong)
+            wrong[name].append(by_image(run_online(adapt(world.network, way, seed=seed), stream), stream))
     size = "3 seeds, 1,794 images each; interval over images"
     for other, label in (("source", "the source"), ("bn", "that sample's own batch statistics")):
-        gain = paired(wrong[other], wrong["unmix"])
+        gain = paired(wrong[other], wrong["unmix"], images=[shown(897, 2, seed) for seed in SEEDS[:3]])
         yield Measured.above(
             f"error of {label} ({np.mean(np.concatenate(wrong[other])):.3f}) less that of UnMix ({np.mean(np.concatenate(wrong['unmix'])):.3f})",
             value=gain.estimate, interval=(gain.low, gain.high), bound=0.0, data="scikit-learn digits under fog and motion blur, batches of one",
