@@ -5,8 +5,8 @@ is, learnt before deployment, gives "substantial" gains (the project's notes kee
 
 Here: two Gaussians whose Bayes rule is known, and digits whose training set falls from the first class to the last by a factor of 20 and whose test
 set falls the other way, five seeds, batches of 64, clean and under motion blur (severity 5; there with a TENT step, as the paper combines them).
-Controls: exact class frequencies added to the logits (what is to be had), and a stream as imbalanced as the source (what it must not cost). The bounds
-were set before. Not covered: CIFAR-100-LT, ImageNet-LT.
+Controls: exact class frequencies added to the logits (what is to be had), and a stream as imbalanced as the source (what it must not cost). The
+bounds were set before. Not covered: CIFAR-100-LT, ImageNet-LT.
 """
 
 from __future__ import annotations
