@@ -7,8 +7,9 @@
 
 Predicts after the step with the mean over the chosen prompts; what they learnt stays for the next sample. The initial prompt is never tuned. With one
 prompt that is always tuned and put back after each sample it is TPT (`select=False, keep=False, prompts=1`); not put back, online TPT. Sample by
-sample: no prediction depends on the samples after it in its batch, only on the stream before it. The definition of D is the paper's; its code, as the
-project's notes have it, takes logits (`difference="logit"`). Cost: `views` forward passes of the image side a sample; the text side alone goes
+sample: no prediction depends on the samples after it in its batch, only on the stream before it. This is the paper's definition; its code
+(zzzx1224/DynaPrompt) takes D of logits (`difference="logit"`), always tunes a fresh prompt along, chooses views by their entropy averaged over the
+prompts, and averages each prompt's own entropy. Cost: `views` forward passes of the image side a sample; the text side alone goes
 backwards, counted as one a sample.
 """
 
