@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,9 @@ def entropy_of(probabilities: Tensor) -> Tensor:
 
 def marginal_entropy(logits: Tensor) -> Tensor:
     """Entropy of the mean prediction, a scalar: what MEMO minimises over views of one sample, and SHOT maximises over samples."""
-    return entropy_of(logits.softmax(1).mean(0, keepdim=True))[0]
+    # in logarithms: where a probability underflows, the gradient of p log p would not be a number
+    logs = (logits.log_softmax(1).logsumexp(0) - math.log(len(logits))).clamp_min(torch.finfo(logits.dtype).min)
+    return -(logs.exp() * logs).sum()
 
 
 def information_maximisation(logits: Tensor) -> Tensor:

@@ -46,16 +46,20 @@ class Bank(nn.Module):
         return len(self._samples)
 
     def add(self, sample: Tensor, label: int, score: float, generator: torch.Generator) -> bool:
-        """Offer a sample (...); all that are there grow older by 1, whether it is taken or not.
+        """Offer a sample (...); all that are there then grow older by 1, itself among them if it was taken.
+
+        It is weighed against what is there with age 0 and has age 1 from then on, as in the official code of [37].
 
         Returns:
-            Whether it was taken; it then has age 0.
+            Whether it was taken.
         """
         place = self.eviction(self, label, score, generator)
+        if place is not None:
+            self._keep(place, sample.detach().clone(), label, score)
         self._ages = [age + 1 for age in self._ages]
-        if place is None:
-            return False
-        kept = sample.detach().clone()
+        return place is not None
+
+    def _keep(self, place: int, kept: Tensor, label: int, score: float) -> None:
         if place < len(self):
             self._samples[place], self._labels[place], self._scores[place], self._ages[place] = kept, label, score, 0
         else:
@@ -64,7 +68,6 @@ class Bank(nn.Module):
             self._labels.append(label)
             self._scores.append(score)
             self._ages.append(0)
-        return True
 
     def inputs(self) -> Tensor:
         """Its samples, (held, ...)."""
@@ -82,7 +85,7 @@ class Bank(nn.Module):
 
     @property
     def ages(self) -> Tensor:
-        """How many samples were offered since they came, (held,)."""
+        """How many samples were offered since they came, themselves included, (held,)."""
         return torch.tensor(self._ages, dtype=torch.long)
 
     def counts(self) -> list[int]:

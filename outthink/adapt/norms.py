@@ -141,34 +141,102 @@ class BlendStatistics:
         return torch.lerp(norm.source_mean, mean, share), torch.lerp(norm.source_variance, variance, share)
 
 
-class RunningStatistics(nn.Module):
-    """[37] An exponential moving average that starts at the source and is updated with the batch before it normalises.
+class RunningMoments(nn.Module):
+    """Moments that start at the source's and move with batches while they are learning, and at no other time.
 
     Args:
-        layer: whose statistics it starts from.
-        alpha: weight of a new batch, in [0, 1].
+        layer: whose running statistics they start from.
+        share: weight of a new batch, in [0, 1].
     """
 
     mean: Tensor
     variance: Tensor
 
-    def __init__(self, layer: nn.Module, alpha: float) -> None:
+    def __init__(self, layer: nn.Module, share: float) -> None:
         super().__init__()
         assert isinstance(layer, BATCH_NORMS)
         assert layer.running_mean is not None
         assert layer.running_var is not None
-        self.alpha, self.learning = alpha, True
+        self.share, self.learning = share, True
         self.register_buffer("mean", layer.running_mean.clone())
         self.register_buffer("variance", layer.running_var.clone())
+
+
+class RunningStatistics(RunningMoments):
+    """[37] An exponential moving average that starts at the source and is updated with the batch before it normalises.
+
+    Args:
+        layer: whose statistics it starts from.
+        share: weight of a new batch, in [0, 1].
+    """
 
     def forward(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
         """(channels,) twice; updates them first unless `learning` is off."""
         if not self.learning:
             return self.mean, self.variance
         mean, variance = moments(batch)
-        mean, variance = torch.lerp(self.mean, mean, self.alpha), torch.lerp(self.variance, variance, self.alpha)
+        mean, variance = torch.lerp(self.mean, mean, self.share), torch.lerp(self.variance, variance, self.share)
         self.mean, self.variance = mean.detach(), variance.detach()
         return mean, variance
+
+
+class TrainStatistics(RunningMoments):
+    """Those of a layer in training: while learning the batch's, which also move the running ones (unbiased); otherwise the running ones.
+
+    Args:
+        layer: whose running moments it starts from.
+        share: of a batch in the running moments; torch calls it momentum.
+    """
+
+    def forward(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(channels,) twice."""
+        values = batch.numel() // batch.shape[1]
+        if not self.learning or values < 2:  # a lone vector has no variance
+            return self.mean, self.variance
+        mean, variance = moments(batch)
+        self.mean = torch.lerp(self.mean, mean.detach(), self.share)
+        self.variance = torch.lerp(self.variance, variance.detach() * values / (values - 1), self.share)
+        return mean, variance
+
+
+class InstanceAware(RunningMoments):
+    """[31 baseline] NOTE's instance-aware batch normalisation: a sample leaves the shared moments only as far as chance does not explain.
+
+        mean = base + shrink(m_i - base, k sqrt((base variance + eps) / L)),   shrink(x, t) = sign(x) max(|x| - t, 0)
+        variance = base variance + shrink(v_i - base variance, k (base variance + eps) sqrt(2 / (L - 1))), at least 0
+
+    m_i, v_i are a sample's own moments over its L places. The base is the running moments; while learning it is those of the batch, through which
+    gradients flow, and the running ones move towards them. All variances are unbiased, as in the official code.
+
+    Args:
+        layer: whose running moments it starts from.
+        share: of a batch in the running moments, in [0, 1].
+        strength: k, in standard errors, 0 or more.
+    """
+
+    def __init__(self, layer: nn.Module, share: float, strength: float) -> None:
+        super().__init__(layer, share)
+        self.strength = strength
+
+    def forward(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, channels) twice, or (channels,) twice for vectors, which have no moments of their own."""
+        base_mean, base_variance = self.mean, self.variance
+        if self.learning and batch.numel() > batch.shape[1]:  # a lone vector has no variance
+            base_variance, base_mean = torch.var_mean(batch, [axis for axis in range(batch.ndim) if axis != 1], correction=1)
+            self.mean = torch.lerp(self.mean, base_mean.detach(), self.share)
+            self.variance = torch.lerp(self.variance, base_variance.detach(), self.share)
+        places = batch[0, 0].numel()
+        if places < 2:
+            return base_mean, base_variance
+        variance, mean = torch.var_mean(batch.flatten(2), 2, correction=1)
+        error = base_variance + norm.eps
+        own_mean = _shrunk(mean - base_mean, self.strength * (error / places).sqrt())
+        own_variance = _shrunk(variance - base_variance, self.strength * error * math.sqrt(2.0 / (places - 1)))
+        return base_mean + own_mean, (base_variance + own_variance).clamp_min(0.0)
+
+
+def _shrunk(values: Tensor, threshold: Tensor) -> Tensor:
+    return values.sign() * (values.abs() - threshold).clamp_min(0.0)
 
 
 @dataclass(frozen=True)
@@ -188,7 +256,8 @@ class InstanceMixture(nn.Module):
 
     Start: mean_k = mean + sqrt(a K / (K - 1)) sd eps_k, variance_k = (1 - a) variance, so that the mixture's expected moments are the source's.
     Sample i: p_ik = softmax_k(cos(m_i, mean_k) / T), its moments those of the mixture of (1 - p) component + p own. Then the components move:
-    mean_k += step mean_i p_ik (m_i - mean_k), step = 1 - (1 - momentum)^(n / largest_batch) for a batch of n.
+    mean_k += step mean_i p_ik (m_i - mean_k), step = 1 - (1 - momentum)^(n / largest_batch) for a batch of n. No gradient flows through p. With
+    K = 1 there is nothing to spread: a is 0.
 
     Args:
         layer: whose statistics it starts from.
@@ -224,7 +293,8 @@ class InstanceMixture(nn.Module):
         self.temperature, self.momentum, self.largest_batch = temperature, momentum, largest_batch
         draws = torch.randn((components, len(layer.running_mean)), generator=generator, dtype=layer.running_mean.dtype, device=generator.device)
         draws = draws.to(layer.running_mean.device)
-        widen = math.sqrt(spread * components / (components - 1)) if components > 1 else 0.0
+        spread = spread if components > 1 else 0.0
+        widen = math.sqrt(spread * components / max(1, components - 1))
         self.register_buffer("means", layer.running_mean + widen * layer.running_var.sqrt() * draws)  # (components, channels)
         self.register_buffer("variances", ((1.0 - spread) * layer.running_var).repeat(components, 1))
 
@@ -233,7 +303,7 @@ class InstanceMixture(nn.Module):
         if batch.ndim < 3:  # vectors have no style of their own
             return norm.source_mean, norm.source_variance
         mean, variance = instance_moments(batch)
-        nearness = F.cosine_similarity(mean[:, None], self.means[None], dim=2) / self.temperature
+        nearness = F.cosine_similarity(mean.detach()[:, None], self.means[None], dim=2) / self.temperature
         share = nearness.softmax(1)[..., None]  # (batch, components, 1)
         means = torch.lerp(self.means[None], mean[:, None], share)  # (batch, components, channels)
         variances = torch.lerp(self.variances[None], variance[:, None], share)
@@ -244,6 +314,13 @@ class InstanceMixture(nn.Module):
             self.means = self.means + step * (share * (mean[:, None] - self.means)).mean(0)
             self.variances = self.variances + step * (share * (variance[:, None] - self.variances)).mean(0)
         return mixed, of_all
+
+
+def moving(network: nn.Module, on: bool) -> None:
+    """Whether the running moments of a network's layers move with the batches that go through."""
+    for module in network.modules():
+        if isinstance(module, RunningMoments):
+            module.learning = on
 
 
 def replace_norms(model: nn.Module, make: Callable[[nn.Module, int, int], Statistics]) -> int:

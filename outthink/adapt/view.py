@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from outthink.adapt.norms import BATCH_NORMS, OTHER_NORMS, AdaptiveNorm
+from outthink.adapt.norms import BATCH_NORMS, OTHER_NORMS, AdaptiveNorm, BatchStatistics, replace_norms
 
 
 class Split(nn.Module):
@@ -81,6 +81,18 @@ def train_only(model: nn.Module, parameters: list[nn.Parameter]) -> None:
     wanted = {id(parameter) for parameter in parameters}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in wanted)
+
+
+def train_on_batches(model: nn.Module, parameters: list[nn.Parameter]) -> None:
+    """Let gradients flow to these parameters alone, and let batch normalisation, where there is any, use the statistics of the batch at hand.
+
+    Args:
+        model: changed in place.
+        parameters: of it.
+    """
+    train_only(model, parameters)
+    if has_batch_norm(model):
+        replace_norms(model, lambda *_: BatchStatistics())
 
 
 def free_parameters(model: nn.Module, *, without: nn.Module | None = None) -> list[nn.Parameter]:

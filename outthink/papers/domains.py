@@ -6,7 +6,11 @@ A domain is a map of pixels x -> level + contrast (x - 1/2), without cutting, so
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from outthink.papers.adapting import SEEDS
+from outthink.papers.fixtures import Fixture, Progress
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,19 +44,48 @@ def classifier(source: Source, *, seed: int, epochs: int, norm: str = "batch") -
     """A network trained on a labelled source, in evaluation mode."""
     import torch
 
-    from outthink.adapt.networks import DigitNet
+    from outthink.adapt.networks import DigitNet, train
 
     assert source.labels is not None
-    draw = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = DigitNet(norm=norm)
-    optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(source.labels), generator=draw).split(64):  # type: ignore[no-untyped-call]
-            loss = torch.nn.functional.cross_entropy(net(source.inputs[rows]), source.labels[rows])
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
+    return train(net, source.inputs, source.labels, epochs=epochs, seed=seed)
+
+
+def make_classifiers(folder: Path, params: Mapping[str, str | int | float], progress: Progress) -> None:
+    """Train the network of each seed on the three domains; one file a seed, written whole."""
+    import torch
+
+    from outthink.adapt.data import digits
+
+    count = int(params["seeds"])
+    for seed in range(count):
+        progress("networks for digits in three domains", seed, count)
+        place = folder / f"{seed}.pt"
+        if place.exists():
+            continue
+        net = classifier(three_domains(digits(seed=seed)[0]), seed=seed, epochs=int(params["epochs"]))
+        torch.save(net.state_dict(), place.with_suffix(".part"))
+        place.with_suffix(".part").replace(place)
+    progress("networks for digits in three domains", count, count)
+
+
+DOMAINS = Fixture(
+    "adaptation-domains",
+    make_classifiers,
+    # the recipe's version: changed domains or a changed network need new ones
+    {"seeds": len(SEEDS), "epochs": 15, "recipe": "domains/1"},
+    "half a minute on one core",
+)
+
+
+def learnt_classifier(seed: int) -> nn.Module:
+    """The prepared network of one seed, in evaluation mode."""
+    import torch
+
+    from outthink.adapt.networks import DigitNet
+
+    net = DigitNet()
+    net.load_state_dict(torch.load(DOMAINS.path / f"{seed}.pt", weights_only=True))
     return net.eval()

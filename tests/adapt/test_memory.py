@@ -33,7 +33,7 @@ def test_it_never_holds_more_than_it_may_and_keeps_each_sample_with_its_own_labe
         assert len(set(numbers)) == len(numbers)
         for number, label, score, age in zip(numbers, bank.labels.tolist(), bank.scores.tolist(), bank.ages.tolist(), strict=True):
             assert (label, score) == offered[number]
-            assert age == len(offered) - 1 - number  # one older with every sample that was offered since
+            assert age == len(offered) - number  # one older with every sample that was offered since, itself included
 
 
 @given(newcomers)
@@ -59,6 +59,12 @@ def test_timely_weighs_age_and_doubt_as_published():
     bank = filled(Timely, [])
     assert bank.eviction.heuristic(bank, 0, 0.0) == 0.5
     assert bank.eviction.heuristic(bank, 10, math.log(4)) == pytest.approx(1 / (1 + math.exp(-1)) + 1)
+
+
+def test_of_two_equally_certain_ones_the_newcomer_is_the_more_timely():
+    """[37] The official memory ages with the newcomer too: the sample before it is one older than it, and goes."""
+    bank = filled(Timely, [(0, 0.1), (0, 0.1)], capacity=CLASSES)
+    assert bank.inputs()[:, 0].tolist() == [1.0]
 
 
 def test_first_out_is_a_queue():

@@ -96,6 +96,7 @@ def test_the_mixtures_expected_moments_are_the_sources():
 
 def test_one_component_is_instance_normalisation(layer, batch):
     norm = AdaptiveNorm(layer, InstanceMixture(layer, 1, torch.Generator()))
+    assert torch.equal(norm.statistics.variances[0], layer.running_var)  # nothing to spread
     expected = nn.functional.instance_norm(batch, weight=layer.weight, bias=layer.bias, eps=layer.eps)
     assert torch.allclose(norm(batch), expected, atol=1e-4)
 

@@ -19,9 +19,12 @@ from outthink.adapt.norms import BatchStatistics, BlendStatistics, SourceStatist
 from outthink.adapt.source import Source
 
 
-class _Predicting(State):
+class Predicting(State):
+    """Predicts and learns nothing: all that a method changes is where its layers take their moments from."""
+
     @torch.no_grad()
     def step(self, batch: Tensor) -> Tensor:
+        """(batch, ...) -> logits (batch, classes)."""
         return self.predict(batch)
 
 
@@ -50,4 +53,4 @@ class BatchNormAdapt:
         if self.prior is None and self.alpha in (0.0, 1.0):
             statistics = BatchStatistics() if self.alpha else SourceStatistics()
         replace_norms(model, lambda *_: statistics)
-        return _Predicting(model, generator)
+        return Predicting(model, generator)

@@ -6,7 +6,9 @@
 The source's confidence is the mean over the batch of its highest probability, as in the official code. Returns the target t_b as logits.
 Cost: a forward pass of the source, one of the teacher or `views` of them, one forward and one backward pass of the student, a sample.
 Identity: with momentum 1 and confidence 0 the prediction is `bn_adapt(alpha=1)`'s whatever the student does.
-Departures: views are milder than the paper's (no colour jitter of hue), and the target over views is a mean of logits, as in its code.
+The target over views is a mean of logits, as in the official code, and the anchor normalises with batch statistics, as student and teacher do.
+Departures: views are milder (no hue, saturation, gamma or blur, no clipping to [0, 1]); every parameter may be restored, there those named weight
+or bias alone; the loss is the code's for CIFAR, whose half-symmetric one for ImageNet is `losses.symmetric_cross_entropy`.
 """
 
 from __future__ import annotations
@@ -20,10 +22,9 @@ from torch import Tensor, nn
 from outthink.adapt.augment import Augmentation, default_views
 from outthink.adapt.losses import cross_entropy_to
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import BatchStatistics, replace_norms
 from outthink.adapt.source import Source
 from outthink.adapt.teacher import follow, frozen_copy, restore
-from outthink.adapt.view import free_parameters, has_batch_norm, train_only
+from outthink.adapt.view import free_parameters, train_on_batches
 
 
 class _Cotta(State):
@@ -86,7 +87,5 @@ class Cotta:
     def start(self, model: nn.Module, source: Source | None, generator: torch.Generator) -> State:
         """Takes any classifier with free parameters."""
         parameters = free_parameters(model)
-        train_only(model, parameters)
-        if has_batch_norm(model):
-            replace_norms(model, lambda *_: BatchStatistics())
+        train_on_batches(model, parameters)
         return _Cotta(model, generator, parameters, self)

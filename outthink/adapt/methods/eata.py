@@ -8,6 +8,7 @@ Identities: beta -> infinity changes nothing; margin > 1 with redundancy > 1 sel
 ETA is beta = 0. Trap: E0 is for the model's own number of classes, and redundancy .05 (for 1000 classes) rejects nearly all of ten.
 F: squared gradient of the mean cross-entropy to the model's own prediction, a batch at a time as in the official code, so beta is tied to
 `fisher_batch`; the Fisher model normalises with batch statistics, as the adapting one does.
+Departure: the source's batches are taken in the order given, where the official loader shuffles: shuffle a source that is sorted by class.
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from torch.nn import functional as F
 
 from outthink.adapt.losses import entropy
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import BatchStatistics, replace_norms
 from outthink.adapt.source import Source
-from outthink.adapt.view import affine_parameters, has_batch_norm, train_only
+from outthink.adapt.view import affine_parameters, train_on_batches
 
 
 class _Eata(State):
@@ -95,9 +95,7 @@ class Eata:
         if self.beta and source is None:
             raise ValueError("eata weighs parameters by their importance on the source: give adapt(..., source=inputs), or set beta=0 (ETA)")
         parameters = affine_parameters(model)
-        train_only(model, parameters)
-        if has_batch_norm(model):
-            replace_norms(model, lambda *_: BatchStatistics())
+        train_on_batches(model, parameters)
         fisher = [torch.zeros_like(parameter) for parameter in parameters]
         if self.beta and source is not None:
             fisher = _fisher(model, source, parameters, self.fisher_batch)

@@ -2,9 +2,12 @@
 
     minimise H( (1/A) sum_a p(view_a x) ) over all weights, one step; predict on x itself; back to the source for the next sample
 
-Batch normalisation blends: (1 - a) source + a the views' moments, a = views / (views + prior). Predicts after the step.
+Batch normalisation blends (1 - a) source + a batch, a = 1 / (1 + prior) for the views and for the sample alike; no gradient flows through the
+batch's moments, whose variance is unbiased, as in the official code. Every step draws new views. Predicts after the step.
 Cost: `views` forward and backward passes and one more forward a sample, and a copy of the weights. Identity: the order of samples changes no
 prediction, and the sample's views are drawn from a seed of its content alone, so neither does the batch that it comes in.
+Departures from the official code: views are the project's own, not AugMix; lr and views are those for CIFAR-10, whose network has group
+normalisation there, and the blend is that for ImageNet (lr 2.5e-4 and 64 views there).
 """
 
 from __future__ import annotations
@@ -16,12 +19,25 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from outthink.adapt.augment import Augmentation, default_views
+from outthink.adapt.augment import Augmentation, Jitter, default_views
 from outthink.adapt.losses import marginal_entropy
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import BlendStatistics, replace_norms
+from outthink.adapt.norms import AdaptiveNorm, replace_norms
 from outthink.adapt.source import Source
 from outthink.adapt.view import free_parameters, has_batch_norm, train_only
+
+
+@dataclass(frozen=True)
+class _Prior:
+    # the source's moments with a little of the batch's, which count as constants
+    prior: float
+
+    def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
+        if batch.numel() == batch.shape[1]:  # a lone vector has no variance to blend
+            return norm.source_mean, norm.source_variance
+        variance, mean = torch.var_mean(batch.detach(), [axis for axis in range(batch.ndim) if axis != 1], correction=1)
+        share = 1.0 / (1.0 + self.prior)
+        return torch.lerp(norm.source_mean, mean, share), torch.lerp(norm.source_variance, variance, share)
 
 
 class _Memo(State):
@@ -39,18 +55,23 @@ class _Memo(State):
         return torch.cat([self.model(sample[None]) for sample in batch])
 
     def _one(self, sample: Tensor) -> Tensor:
-        view = self.knobs.view or default_views(sample)
-        views = view(sample.expand(self.knobs.views, *sample.shape[1:]), self._draws(sample))
+        draws = self._draws(sample)
         # restarted for every sample: momentum of another sample has no place here
         self.optimiser = torch.optim.SGD(self.adapting, lr=self.knobs.lr)
         for _ in range(self.knobs.steps):
-            self.descend(marginal_entropy(self.predict(views)), len(views))
+            self.descend(marginal_entropy(self.predict(self._views(sample, draws))), self.knobs.views)
         with torch.no_grad():
             logits = self.predict(sample)
             for parameter, before in zip(self.adapting, self.origin, strict=True):
                 parameter.copy_(before)
         self.optimiser = None
         return logits
+
+    def _views(self, sample: Tensor, draws: torch.Generator) -> Tensor:
+        view = self.knobs.view or default_views(sample)
+        if isinstance(view, Jitter):  # its noise is in units of the batch's deviation, and copies of one sample have none
+            return torch.cat([view(sample, draws) for _ in range(self.knobs.views)])
+        return view(sample.expand(self.knobs.views, *sample.shape[1:]), draws)
 
     def _draws(self, sample: Tensor) -> torch.Generator:
         content = hashlib.sha256(sample.detach().cpu().numpy().tobytes()).digest()
@@ -74,11 +95,11 @@ class Memo:
         lr: of SGD.
         views: of one sample.
         steps: for each sample.
-        prior: samples that the source's moments count for beside those of the views.
+        prior: how many times the batch's moments those of the source count.
         view: how views are made; image views for images, noise for other data if None.
     """
 
-    lr: float = 1e-3
+    lr: float = 5e-3
     views: int = 32
     steps: int = 1
     prior: float = 16.0
@@ -88,12 +109,13 @@ class Memo:
     def __post_init__(self) -> None:
         if self.views < 1 or self.steps < 0:
             raise ValueError(f"views must be 1 or more and steps 0 or more, got {self.views} and {self.steps}")
-        BlendStatistics(prior=self.prior)  # checks it
+        if not self.prior >= 0:
+            raise ValueError(f"prior must be 0 or more, got {self.prior}")
 
     def start(self, model: nn.Module, source: Source | None, generator: torch.Generator) -> State:
         """Takes any classifier with free parameters."""
         parameters = free_parameters(model)
         train_only(model, parameters)
         if has_batch_norm(model):
-            replace_norms(model, lambda *_: BlendStatistics(prior=self.prior))
+            replace_norms(model, lambda *_: _Prior(self.prior))
         return _Memo(model, generator, parameters, self)

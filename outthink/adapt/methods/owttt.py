@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from outthink.adapt.gaussians import Gaussian, symmetric_divergence
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import BATCH_NORMS, AdaptiveNorm, moments, replace_norms
+from outthink.adapt.norms import TrainStatistics, moving, replace_norms
 from outthink.adapt.source import Moments, Source, feature_moments
 from outthink.adapt.view import Split, free_parameters, has_batch_norm, train_only
 
@@ -48,33 +48,6 @@ def otsu_on_grid(scores: Tensor) -> float:
         within[count == 0] = torch.inf
     best = int(within.argmin())
     return float(grid[best]) if torch.isfinite(within[best]) else 1.0
-
-
-class Trained(nn.Module):
-    """Statistics of a layer in training: while `learning` those of the batch, which also move the running ones; otherwise the running ones."""
-
-    mean: Tensor
-    variance: Tensor
-
-    def __init__(self, layer: nn.Module, momentum: float) -> None:
-        super().__init__()
-        assert isinstance(layer, BATCH_NORMS)
-        assert layer.running_mean is not None
-        assert layer.running_var is not None
-        self.momentum, self.learning = momentum, False
-        self.register_buffer("mean", layer.running_mean.clone())
-        self.register_buffer("variance", layer.running_var.clone())
-
-    def forward(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """(channels,) twice."""
-        values = batch.numel() // batch.shape[1]
-        if not self.learning or values < 2:
-            return self.mean, self.variance
-        mean, variance = moments(batch)
-        unbiased = variance.detach() * values / (values - 1)
-        self.mean = torch.lerp(self.mean, mean.detach(), self.momentum)
-        self.variance = torch.lerp(self.variance, unbiased, self.momentum)
-        return mean, variance
 
 
 class _Owttt(State):
@@ -117,16 +90,11 @@ class _Owttt(State):
         if len(known) < 2:
             return self.prototypes.new_zeros(())
         self.cost.forwards += len(known)
-        self._learning(True)
+        moving(self.model, True)
         now = self.known.updated(self.split(known)[1], least=1 / self.knobs.memory)
-        self._learning(False)
+        moving(self.model, False)
         self.known = now.detached()
         return self.knobs.align * symmetric_divergence(self.anchor, now, self.ridge)
-
-    def _learning(self, on: bool) -> None:
-        for module in self.model.modules():
-            if isinstance(module, Trained):
-                module.learning = on
 
     def _grow(self, strangers: Tensor) -> None:
         limit = otsu_on_grid(1.0 - (strangers @ torch.cat([self.prototypes, self.pool]).T).amax(1))
@@ -230,5 +198,6 @@ class Owttt:
         parameters = free_parameters(model, without=Split(model).head)
         train_only(model, parameters)
         if has_batch_norm(model):
-            replace_norms(model, lambda layer, *_: Trained(layer, 0.1))
+            replace_norms(model, lambda layer, *_: TrainStatistics(layer, 0.1))
+            moving(model, False)
         return _Owttt(model, generator, parameters, self, kept)

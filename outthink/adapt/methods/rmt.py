@@ -7,11 +7,14 @@ x' is an augmented view; the three features of one sample are positives of one a
 included. Predicts before the step, with the sum of both networks' logits. All weights move. Before deployment student and teacher are warmed
 up on source samples by the SCE term, the step size rising linearly. Cost: two student passes and one teacher pass forwards, two
 backwards a sample, and one of each for every replayed source sample. Identities: momentum 1 keeps the teacher at its warm-up; SCE is symmetric.
+Prototypes are the means of each class's features under batch statistics, over shuffled batches; the class is the source's label, or the model's
+own prediction where it has none. Departures from the official code: replay is off unless asked for (weight 1 there), and draws its samples with
+replacement; the warm-up is shorter; views are milder (no hue, saturation, gamma or blur, no clipping to [0, 1]).
 """
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,10 +25,9 @@ from torch.nn import functional as F
 from outthink.adapt.augment import Augmentation, default_views
 from outthink.adapt.losses import symmetric_cross_entropy
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import BatchStatistics, replace_norms
-from outthink.adapt.source import Source, feature_moments
+from outthink.adapt.source import Source
 from outthink.adapt.teacher import follow, frozen_copy
-from outthink.adapt.view import Split, free_parameters, has_batch_norm, train_only
+from outthink.adapt.view import Split, free_parameters, train_on_batches
 
 
 def contrast(views: Tensor, temperature: float) -> Tensor:
@@ -46,12 +48,36 @@ def contrast(views: Tensor, temperature: float) -> Tensor:
     return -cosines.log_softmax(1)[positive].mean()
 
 
+@torch.no_grad()
+def prototypes(model: nn.Module, source: Source, size: int, generator: torch.Generator) -> Tensor:
+    """Mean features of each class, (classes, features), in shuffled batches, so that their statistics are those of the whole source.
+
+    Args:
+        model: normalises as it will at test time.
+        source: a class without samples gets the mean of all.
+        size: of the batches, at least, where the source has as many.
+        generator: shuffles.
+    """
+    split = Split(model)
+    rows = next(_shuffled(len(source.inputs), len(source.inputs), generator))
+    pairs = [split(source.inputs[some]) for some in rows.tensor_split(max(1, len(rows) // size))]
+    logits, features = torch.cat([pair[0] for pair in pairs]), torch.cat([pair[1] for pair in pairs])
+    labels = logits.argmax(1) if source.labels is None else source.labels[rows].to(logits.device)
+    means = [features[labels == label].mean(0) if bool((labels == label).any()) else features.mean(0) for label in range(logits.shape[1])]
+    return torch.stack(means)
+
+
+def _shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    # without end, each round in a new order; pieces of `size` or a little more, so that none is too small for batch statistics
+    while True:
+        yield from torch.randperm(count, generator=generator).tensor_split(max(1, count // size))
+
+
 class _Rmt(State):
     prototypes: Tensor
 
     def __init__(self, model: nn.Module, generator: torch.Generator, projector: nn.Module, knobs: Rmt, source: Source, prototypes: Tensor) -> None:
         parameters = free_parameters(model)
-        train_only(model, parameters)
         super().__init__(model, generator, [*parameters, *projector.parameters()], lambda free: torch.optim.Adam(free, lr=knobs.lr))
         self.knobs, self.split, self.projector = knobs, Split(model), projector
         self.teacher = frozen_copy(model)
@@ -90,11 +116,10 @@ class _Rmt(State):
 
     def _warm_up(self) -> None:
         assert self.optimiser is not None
-        batches = itertools.cycle(self._source[0].batches(self.knobs.warm_batch))
+        inputs = self._source[0].inputs
         steps = -(-self.knobs.warm_up // self.knobs.warm_batch)
-        for number, batch in enumerate(itertools.islice(batches, steps), start=1):
-            if len(batch) < 2:
-                continue
+        for number, rows in zip(range(1, steps + 1), _shuffled(len(inputs), self.knobs.warm_batch, self.generator), strict=False):
+            batch = inputs[rows]
             for group in self.optimiser.param_groups:
                 group["lr"] = self.knobs.lr * number / steps
             with torch.no_grad():
@@ -113,6 +138,7 @@ class Rmt:
         momentum: of the teacher.
         contrast: weight of the contrastive loss; 0 leaves it out.
         replay: weight of the cross-entropy on source samples, as many as the batch; 0 is the source-free variant, which needs no labels.
+            1 in the paper's main variant.
         projection: features after the projector.
         warm_up: source samples before deployment; the paper takes 50,000.
         warm_batch: size of their batches.
@@ -143,11 +169,10 @@ class Rmt:
         assert source is not None, "adapt() sees to the contract's needs"
         if self.replay and source.labels is None:
             raise ValueError("rmt replays labelled source samples: give adapt(..., source=Source(inputs, labels)), or set replay=0")
-        prototypes = feature_moments(model, source).class_means
-        if has_batch_norm(model):
-            replace_norms(model, lambda *_: BatchStatistics())
-        wide = prototypes.shape[1]
+        train_on_batches(model, free_parameters(model))
+        means = prototypes(model, source, self.warm_batch, generator)
+        wide = means.shape[1]
         with torch.random.fork_rng():
             torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
             projector = nn.Sequential(nn.Linear(wide, self.projection), nn.ReLU(), nn.Linear(self.projection, self.projection))
-        return _Rmt(model, generator, projector.to(prototypes), self, source, prototypes)
+        return _Rmt(model, generator, projector.to(means), self, source, means)

@@ -12,17 +12,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from outthink.adapt.method import Contract, State, method
+from outthink.adapt.methods.bn_adapt import Predicting
 from outthink.adapt.norms import BatchStatistics, RobustStatistics, SourceStatistics, Statistics, replace_norms
 from outthink.adapt.source import Source
-
-
-class _Predicting(State):
-    @torch.no_grad()
-    def step(self, batch: Tensor) -> Tensor:
-        return self.predict(batch)
 
 
 @method("robust_bn", papers=(46,))
@@ -49,4 +44,4 @@ class RobustBatchNorm:
         """Needs batch normalisation layers."""
         own: Statistics = RobustStatistics() if self.median else BatchStatistics()
         replace_norms(model, lambda _, position, count: SourceStatistics() if position >= count - self.last else own)
-        return _Predicting(model, generator)
+        return Predicting(model, generator)

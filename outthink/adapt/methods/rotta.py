@@ -8,6 +8,8 @@ Predicts with the teacher before the step, on its kept statistics: no prediction
 Cost: one forward pass a sample; for every update two forward passes and one backward pass of the memory. Identities: alpha 0 is the source
 until scale and shift move; E(0) = 1/2. Trap: alpha .05 takes some 30 updates to reach the statistics of a new domain, so it trails `bn_adapt`
 on independent streams by design, and its clean error right after a stream shows those statistics, not lost weights.
+Departures from the official code: views are milder (no hue, saturation, gamma or blur, no clipping to [0, 1]); of two equally ready samples the
+older one goes, there the younger; dropout stays off in updates.
 """
 
 from __future__ import annotations
@@ -19,62 +21,38 @@ import torch
 from torch import Tensor, nn
 
 from outthink.adapt.augment import Augmentation, default_views
-from outthink.adapt.losses import cross_entropy_to, entropy
-from outthink.adapt.memory import Bank, Timely
+from outthink.adapt.losses import cross_entropy_to
+from outthink.adapt.memory import Timely
 from outthink.adapt.method import Contract, State, method
 from outthink.adapt.norms import RunningStatistics, replace_norms
+from outthink.adapt.remembering import Remembering
 from outthink.adapt.source import Source
 from outthink.adapt.teacher import follow, frozen_copy
 from outthink.adapt.view import affine_parameters, train_only
 
 
 def timeliness(ages: Tensor, capacity: int) -> Tensor:
-    """E(age / capacity): the weight of a remembered sample, 1/2 for a new one and falling with its age; ages (samples,)."""
+    """E(age / capacity): the weight of a remembered sample, 1/2 at age 0 and falling with its age; ages (samples,)."""
     return torch.sigmoid(-ages / capacity)
 
 
-class _Rotta(State):
+class _Rotta(Remembering):
+    teacher: nn.Module
+
     def __init__(self, model: nn.Module, generator: torch.Generator, parameters: list[nn.Parameter], knobs: Rotta) -> None:
-        super().__init__(model, generator, parameters, lambda free: torch.optim.Adam(free, lr=knobs.lr))
-        self.knobs, self.waiting = knobs, 0
-        self.teacher = frozen_copy(model)
-        self.bank = Bank(knobs.memory, 0, Timely(knobs.age_weight, knobs.uncertainty_weight))
-        self._learning(False)
+        super().__init__(
+            model, generator, parameters, lr=knobs.lr, capacity=knobs.memory, eviction=Timely(knobs.age_weight, knobs.uncertainty_weight),
+            every=knobs.every, teacher=frozen_copy(model),
+        )  # fmt: skip
+        self.knobs = knobs
 
-    def step(self, batch: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits = self.predict(batch, self.teacher)
-        self.bank.classes = logits.shape[1]
-        for sample, label, doubt in zip(batch, logits.argmax(1).tolist(), entropy(logits).tolist(), strict=True):
-            self.bank.add(sample, label, doubt, self.generator)
-            self.waiting += 1
-            if self.waiting == self.knobs.every:
-                self.waiting = 0
-                self._learn(self.bank.inputs())
-        return logits
-
-    def _learn(self, remembered: Tensor) -> None:
-        self._learning(True)
+    def learn(self, remembered: Tensor) -> None:
         view = self.knobs.view or default_views(remembered)
         with torch.no_grad():
             target = self.predict(remembered, self.teacher).softmax(1)
         losses = cross_entropy_to(target, self.predict(view(remembered, self.generator)))
         self.descend((timeliness(self.bank.ages, self.bank.capacity).to(losses) * losses).mean(), len(remembered))
         follow(self.teacher, self.model, 1.0 - self.knobs.nu)
-        self._learning(False)
-
-    def _learning(self, on: bool) -> None:
-        for module in (*self.model.modules(), *self.teacher.modules()):
-            if isinstance(module, RunningStatistics):
-                module.learning = on
-
-    def get_extra_state(self) -> dict[str, object]:
-        return super().get_extra_state() | {"waiting": self.waiting}
-
-    def set_extra_state(self, state: dict[str, object]) -> None:
-        super().set_extra_state(state)
-        assert isinstance(state["waiting"], int)
-        self.waiting = state["waiting"]
 
 
 @method("rotta", papers=(37, 31))

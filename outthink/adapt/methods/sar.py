@@ -5,6 +5,7 @@
 A moving average (0.9) of the second loss below `collapse` puts weights and optimiser back to the source's.
 Cost: two forward and two backward passes for the reliable samples, one more forward for the prediction. Identity: rho 0 without filter and
 reset is TENT with SGD. `skip` names the layers of the last stage, which the official code leaves alone (`layer4` of a ResNet).
+Departure: where no sample is reliable nothing moves; the official code then goes on by SGD's momentum.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ from torch import Tensor, nn
 
 from outthink.adapt.losses import entropy
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import BatchStatistics, replace_norms
 from outthink.adapt.sharpness import climbed
 from outthink.adapt.source import Source
-from outthink.adapt.view import affine_parameters, has_batch_norm, train_only
+from outthink.adapt.view import affine_parameters, train_on_batches
 
 
 class _Sar(State):
@@ -104,7 +104,5 @@ class Sar:
     def start(self, model: nn.Module, source: Source | None, generator: torch.Generator) -> State:
         """Needs normalisation layers with scale and shift outside `skip`."""
         parameters = affine_parameters(model, skip=self.skip)
-        train_only(model, parameters)
-        if has_batch_norm(model):
-            replace_norms(model, lambda *_: BatchStatistics())
+        train_on_batches(model, parameters)
         return _Sar(model, generator, parameters, self)

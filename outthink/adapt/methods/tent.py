@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from outthink.adapt.losses import entropy
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import BatchStatistics, replace_norms
 from outthink.adapt.source import Source
-from outthink.adapt.view import affine_parameters, has_batch_norm, train_only
+from outthink.adapt.view import affine_parameters, train_on_batches
 
 
 class _Tent(State):
@@ -51,7 +50,5 @@ class Tent:
     def start(self, model: nn.Module, source: Source | None, generator: torch.Generator) -> State:
         """Needs normalisation layers with scale and shift."""
         parameters = affine_parameters(model)
-        train_only(model, parameters)
-        if has_batch_norm(model):
-            replace_norms(model, lambda *_: BatchStatistics())
+        train_on_batches(model, parameters)
         return _Tent(model, generator, parameters, lambda free: torch.optim.Adam(free, lr=self.lr))

@@ -4,6 +4,8 @@ The layer is `norms.InstanceMixture`; this method puts it in place of batch norm
 also takes a step on the entropy of the predictions, as TENT does, with a step size a hundred times smaller than TENT's own.
 Cost: one forward pass a sample, and a backward pass with lr above 0. Identities: with one component a layer is instance normalisation; no
 sample's statistics depend on the others of its batch, so that only the slow components carry anything from one sample to another.
+Departures from the official code: `momentum` is one knob for all layers, there each layer's own (.1 by default); the step of the components follows
+the size of the batch at hand, there the nominal one, which differ in the last batch of a stream alone.
 """
 
 from __future__ import annotations

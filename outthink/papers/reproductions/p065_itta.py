@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from outthink.papers.adapting import BATCH, SEEDS, paired
-from outthink.papers.domains import classifier, styled, three_domains
+from outthink.papers.domains import DOMAINS, learnt_classifier, styled, three_domains
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.stats import paired_bootstrap
@@ -23,7 +23,7 @@ from outthink.stats import paired_bootstrap
 DATA = "scikit-learn digits in three domains of contrast, tested on a fourth"
 
 
-@reproduction(paper=65, kind="real", needs=("extra:adapt",))
+@reproduction(paper=65, kind="real", needs=("extra:adapt",), prepare=DOMAINS)
 def learnt_consistency() -> Iterator[Measured]:
     """The learnt loss points nearer to the main loss, and adapting on it does no harm."""
     import torch
@@ -40,7 +40,7 @@ def learnt_consistency() -> Iterator[Measured]:
     for seed in SEEDS:
         train, test = digits(seed=seed)
         source = three_domains(train)
-        prepared = way.prepare(classifier(source, seed=seed, epochs=15), source, seed=seed)
+        prepared = way.prepare(learnt_classifier(seed), source, seed=seed)
         assert isinstance(prepared, Blocked)
         fixed = way.blocked(prepared.model, source)
         for name, made in (("learnt", prepared), ("fixed", fixed)):

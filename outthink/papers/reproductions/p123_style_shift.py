@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from outthink.papers.adapting import SEEDS, paired
-from outthink.papers.domains import LEARNT, classifier, styled, three_domains
+from outthink.papers.domains import DOMAINS, LEARNT, learnt_classifier, styled, three_domains
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 
@@ -23,7 +23,7 @@ DATA = "scikit-learn digits in three domains of contrast, tested on a fourth"
 SIZE = f"{len(SEEDS)} seeds, 897 images each; interval over images"
 
 
-@reproduction(paper=123, kind="real", needs=("extra:adapt",))
+@reproduction(paper=123, kind="real", needs=("extra:adapt",), prepare=DOMAINS)
 def far_and_near() -> Iterator[Measured]:
     """A far style is brought near, and near ones lose nothing."""
     import torch
@@ -38,7 +38,7 @@ def far_and_near() -> Iterator[Measured]:
     for seed in SEEDS:
         train, test = digits(seed=seed)
         source = three_domains(train)
-        prepared = way.prepare(classifier(source, seed=seed, epochs=15), source, seed=seed)
+        prepared = way.prepare(learnt_classifier(seed), source, seed=seed)
         assert isinstance(prepared, Styled)
         near = torch.stack([styled(image, LEARNT[row % len(LEARNT)]) for row, image in enumerate(test.inputs)])
         for name, inputs in (("far", styled(test.inputs, "extreme")), ("near", near)):

@@ -75,18 +75,48 @@ def test_an_update_comes_after_the_asked_number_of_samples_whatever_the_batches(
         assert model.state.waiting == 16
 
 
+def _still(statistics):
+    statistics.learning = False
+    return statistics
+
+
+def test_while_learning_instance_aware_moments_stand_on_those_of_the_batch_and_pass_gradients(net):
+    """Far from the source, and with k -> infinity, a layer that learns is batch normalisation in train mode, with an unbiased variance."""
+    layer = net.body[1]
+    batch = (5 + 2 * torch.randn(16, 8, 8, 8, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    statistics = InstanceAware(layer, 0.25, 1e9)
+    mean, variance = statistics(AdaptiveNorm(layer, statistics), batch)
+    assert torch.allclose(mean, batch.mean((0, 2, 3)).expand_as(mean), atol=1e-5)
+    assert torch.allclose(variance, batch.var((0, 2, 3), correction=1).expand_as(variance), atol=1e-5)
+    assert torch.allclose(statistics.variance, 0.75 * layer.running_var + 0.25 * batch.var((0, 2, 3), correction=1), atol=1e-5)
+    assert not statistics.variance.requires_grad
+    (gradient,) = torch.autograd.grad(variance[0].sum(), batch)
+    assert bool((gradient[1:] != 0).any())
+
+
+def test_what_chance_explains_counts_with_the_layers_eps(net):
+    """A channel whose running variance is 0 still allows k standard errors of eps before a sample's own mean counts."""
+    layer = torch.nn.BatchNorm2d(1, eps=0.25).eval()
+    layer.running_var.zero_()
+    statistics = _still(InstanceAware(layer, 0.1, 1.0))
+    batch = torch.full((1, 1, 5, 5), 0.3)
+    mean, variance = statistics(AdaptiveNorm(layer, statistics), batch)
+    assert mean.item() == pytest.approx(0.3 - (0.25 / 25) ** 0.5)
+    assert variance.item() == 0.0
+
+
 def test_instance_aware_moments_lie_between_the_running_ones_and_the_samples_own(net):
     layer, batch = net.body[1], 3 + 2 * torch.randn(16, 8, 8, 8, generator=torch.Generator().manual_seed(0))
-    norm = AdaptiveNorm(layer, InstanceAware(layer, 0.0, 0.1))
-    own = instance_moments(batch)
+    norm = AdaptiveNorm(layer, _still(InstanceAware(layer, 0.1, 0.0)))
+    own = (instance_moments(batch)[0], batch.flatten(2).var(2, correction=1))
     found = norm.statistics(norm, batch)
     assert torch.allclose(found[0], own[0], atol=1e-5)  # k = 0: instance normalisation
     assert torch.allclose(found[1], own[1], atol=1e-5)
-    far = InstanceAware(layer, 1e9, 0.1)(norm, batch)
+    far = _still(InstanceAware(layer, 0.1, 1e9))(norm, batch)
     assert torch.equal(far[0], layer.running_mean.expand_as(far[0]))  # k -> infinity: the running moments
     assert torch.equal(far[1], layer.running_var.expand_as(far[1]))
-    between = InstanceAware(layer, 2.0, 0.1)(norm, batch)
-    limit = 2.0 * (layer.running_var / 64).sqrt()
+    between = _still(InstanceAware(layer, 0.1, 2.0))(norm, batch)
+    limit = 2.0 * ((layer.running_var + layer.eps) / 64).sqrt()
     assert torch.allclose((own[0] - between[0]).abs().clamp_max(limit), torch.minimum((own[0] - layer.running_mean).abs(), limit), atol=1e-5)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
-from outthink.adapt.methods.owttt import Owttt, Trained, otsu_on_grid  # noqa: E402
-from outthink.adapt.norms import AdaptiveNorm  # noqa: E402
+from outthink.adapt.methods.owttt import Owttt, otsu_on_grid  # noqa: E402
+from outthink.adapt.norms import AdaptiveNorm, TrainStatistics  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
 
 SOURCE = Source(images(256, seed=7))
@@ -90,7 +90,7 @@ def test_statistics_move_by_the_known_alone_and_serve_the_prediction(net):
     model = adapt(net, Owttt(lr=0.0, align=0.0), source=SOURCE)
     batch = images(32, shift=0.5)
     plain = adapt(net, Owttt(lr=0.0, align=0.0), source=SOURCE).state.preview(batch)
-    layers = [module for module in model.state.model.modules() if isinstance(module, Trained)]
+    layers = [module for module in model.state.model.modules() if isinstance(module, TrainStatistics)]
     before = [layer.mean.clone() for layer in layers]
     model(batch)
     assert all(not torch.equal(layer.mean, kept) for layer, kept in zip(layers, before, strict=True))
@@ -101,8 +101,7 @@ def test_statistics_move_by_the_known_alone_and_serve_the_prediction(net):
 def test_a_layer_learns_as_in_training():
     layer = torch.nn.BatchNorm2d(3)
     batch = torch.randn(16, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    own = AdaptiveNorm(layer.eval(), Trained(layer, 0.1))
-    own.statistics.learning = True
+    own = AdaptiveNorm(layer.eval(), TrainStatistics(layer, 0.1))
     found = own(batch)
     wanted = layer.train()(batch)
     assert torch.allclose(found, wanted, atol=1e-5)

@@ -1,5 +1,6 @@
 """[99] RMT: the symmetric loss, the contrast of three views, and who predicts."""
 
+import copy
 import math
 
 import pytest
@@ -56,6 +57,38 @@ def test_the_teacher_is_warmed_with_the_student_and_then_follows(net):
     before, student = warm.state.teacher.head.weight.clone(), warm.state.model
     warm(images(32, shift=0.5))
     assert torch.allclose(warm.state.teacher.head.weight, 0.5 * before + 0.5 * student.head.weight, atol=1e-6)
+
+
+def test_prototypes_are_the_labelled_classes_mean_features_under_batch_statistics(net):
+    """A source in the order of its classes, and wrong labels on purpose: neither order nor prediction decides, labels do."""
+    order = SOURCE.labels.argsort()
+    given = (SOURCE.labels[order] + 1) % 4
+    found = adapt(net, Rmt(warm_up=0, warm_batch=256), source=Source(SOURCE.inputs[order], given)).state.prototypes
+    with torch.no_grad():
+        body = copy.deepcopy(net).train().body
+        features = body(SOURCE.inputs[order]).flatten(1)
+    assert torch.allclose(found, torch.stack([features[given == label].mean(0) for label in range(4)]), atol=1e-4)
+
+
+def test_the_order_of_the_source_decides_no_warm_up(net):
+    """A trap: batches of one class each have batch statistics of that class. Every warm-up batch is drawn from the whole source."""
+    seen = []
+    order = SOURCE.labels.argsort()
+    method = Rmt(warm_up=256, warm_batch=64)
+
+    class Watched(type(net)):
+        def forward(self, batch):
+            if torch.is_grad_enabled():
+                seen.append(batch)
+            return super().forward(batch)
+
+    watched = Watched()
+    watched.load_state_dict(net.state_dict())
+    adapt(watched.eval(), method, source=Source(SOURCE.inputs[order], SOURCE.labels[order]))
+    places = {row.numpy().tobytes(): int(label) for row, label in zip(SOURCE.inputs, SOURCE.labels, strict=True)}
+    assert len(seen) == 4
+    for batch in seen:
+        assert len({places[row.numpy().tobytes()] for row in batch}) == 4
 
 
 def test_replay_needs_labels_and_costs_as_many_passes_as_it_shows(net):

@@ -1,5 +1,7 @@
 """CoTTA, MEMO and [130] UnMix: who predicts, what falls back, and what no neighbour can change."""
 
+import copy
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
@@ -54,10 +56,54 @@ def test_memo_forgets_each_sample_so_that_neither_order_nor_batches_count(net):
 
 
 def test_memo_without_a_step_is_the_blend_of_a_lone_sample(net):
-    """With no step the sample is predicted alone, normalised with 1 / (1 + prior) of its own moments."""
+    """With no step the sample is predicted alone, normalised with 1 / (1 + prior) of its own moments, the variance unbiased."""
     batch = images(6, seed=2, shift=0.5)
-    alone = torch.cat([adapt(net, BatchNormAdapt(prior=16.0))(row[None]) for row in batch])
-    assert torch.allclose(adapt(net, Memo(steps=0))(batch), alone, atol=1e-5)
+    expected = []
+    for row in batch:
+        blended = copy.deepcopy(net)
+        for layer in (m for m in blended.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+            layer.register_forward_pre_hook(_one_seventeenth)
+        with torch.no_grad():
+            expected.append(blended(row[None]))
+    assert torch.allclose(adapt(net, Memo(steps=0))(batch), torch.cat(expected), atol=1e-5)
+
+
+def _one_seventeenth(layer, inputs):
+    torch.nn.functional.batch_norm(inputs[0], layer.running_mean, layer.running_var, None, None, True, 1 / 17)
+
+
+def test_memo_blends_its_views_as_it_blends_one_sample_and_takes_their_moments_as_constants(net):
+    """[31] However many views there are, the source counts 16 to 1, and the gradient sees the batch's moments as given."""
+    batch = images(32, seed=8, shift=0.5).requires_grad_()
+    layer = next(m for m in adapt(net, Memo()).state.model.modules() if isinstance(m, AdaptiveNorm))
+    maps = net.body[0](batch)
+    mean, variance = layer.statistics(layer, maps)
+    assert torch.allclose(mean, (16 * layer.source_mean + maps.mean((0, 2, 3))) / 17, atol=1e-5)
+    assert torch.allclose(variance, (16 * layer.source_variance + maps.var((0, 2, 3), correction=1)) / 17, atol=1e-5)
+    assert not mean.requires_grad
+
+
+def test_memo_draws_new_views_for_every_step(net):
+    seen = []
+
+    def watch(batch, generator):
+        seen.append(ImageViews()(batch, generator))
+        return seen[-1]
+
+    adapt(net, Memo(steps=2, views=4, view=watch))(images(1))
+    assert len(seen) == 2
+    assert not torch.equal(seen[0], seen[1])
+
+
+def test_memos_views_of_other_data_differ():
+    """A trap: noise in units of the batch's deviation is none on copies of one sample."""
+    seen = []
+    hook = lambda module, inputs: seen.append(inputs[0])  # noqa: E731
+    flat = torch.nn.Sequential(torch.nn.Linear(6, 3)).eval()
+    model = adapt(flat, Memo(views=4))
+    model.state.model.register_forward_pre_hook(hook)
+    model(torch.randn(1, 6, generator=torch.Generator().manual_seed(0)))
+    assert len(seen[0].unique(dim=0)) == 4
 
 
 def test_memos_step_lowers_the_marginal_entropy_it_was_made_for(net):
@@ -85,6 +131,16 @@ def test_unmix_with_one_component_is_instance_normalisation(net):
     own = instance_moments(batch)
     assert torch.allclose(mean, own[0], atol=1e-5)
     assert torch.allclose(variance, own[1], atol=1e-5)
+
+
+def test_unmix_takes_nearness_as_given(net):
+    """The official code finds the shares without a gradient: a sample's mean moves its moments by the mean share alone."""
+    layer, batch = net.body[1], torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    mixture = InstanceMixture(layer, 3, torch.Generator().manual_seed(2), momentum=0.0)
+    own = batch.detach().mean((2, 3))
+    share = (torch.nn.functional.cosine_similarity(own, mixture.means) / 0.07).softmax(0)
+    (gradient,) = torch.autograd.grad(mixture(AdaptiveNorm(layer, mixture), batch)[0].sum(), batch)
+    assert torch.allclose(gradient, (share.mean() / 64).expand_as(gradient), atol=1e-6)
 
 
 def test_unmix_normalises_before_it_moves_its_components(net):
