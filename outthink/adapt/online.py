@@ -167,22 +167,37 @@ def run_online(model: Adapted, stream: Stream, *, progress: Progress | None = No
     """
     before, spent = Cost(**vars(model.cost)), 0.0
     pieces: list[Tensor] = []
+    tally = Tally(stream)
     for done, batch in enumerate(stream, start=1):
         start = time.perf_counter()
         logits = model(batch.inputs)
         spent += time.perf_counter() - start
         pieces.append(logits.cpu())
+        error = tally.add(pieces[-1])
         if progress is not None:
-            progress(done, len(stream), error_so_far(pieces, stream))
+            progress(done, len(stream), error)
     return joined(pieces, stream, _difference(model.cost, before), spent)
 
 
-def error_so_far(pieces: list[Tensor], stream: Stream) -> float:
-    """Share of the known samples that the predictions so far, (batch, classes) each, got wrong; NaN before the first."""
-    logits = torch.cat(pieces)
-    labels = stream.labels(torch.arange(len(logits)))
-    known = labels != UNKNOWN
-    return float((logits[known].argmax(1) != labels[known]).double().mean())
+class Tally:
+    """The error of the known samples so far, counted as predictions come.
+
+    Args:
+        stream: whose labels it knows.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self._labels = stream.labels()
+        self._seen = self._known = self._wrong = 0
+
+    def add(self, logits: Tensor) -> float:
+        """Take the next predictions (batch, classes) in the order of the stream; returns the error so far, NaN before a known sample."""
+        labels = self._labels[self._seen : self._seen + len(logits)]
+        known = labels != UNKNOWN
+        self._seen += len(logits)
+        self._known += int(known.sum())
+        self._wrong += int((logits[known].argmax(1) != labels[known]).sum())
+        return self._wrong / self._known if self._known else float("nan")
 
 
 def run_afterwards(model: Adapted, stream: Stream, *, adapting: bool = False) -> Run:
@@ -242,7 +257,7 @@ def otsu(values: NDArray[np.float64]) -> float:
 def joined(pieces: list[Tensor], stream: Stream, cost: Cost, seconds: float) -> Run:
     """The run over a whole stream from its predictions, (batch, classes) each."""
     names = tuple(domain.name for domain in stream.domains)
-    return Run(torch.cat(pieces), stream.labels(), stream.shifts(), stream.order[:, 1], names, cost, seconds)
+    return Run(torch.cat(pieces), stream.labels(), stream.shifts(), stream.order[:, 1], names, Cost(**vars(cost)), seconds)
 
 
 def _difference(now: Cost, before: Cost) -> Cost:

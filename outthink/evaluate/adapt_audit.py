@@ -9,6 +9,7 @@ from pathlib import Path
 
 from outthink.adapt.audit import Finding, from_json, to_json
 from outthink.core.errors import StoreError
+from outthink.core.files import write_whole
 
 FILE = "audit.json"
 SCHEMA = "outthink.adapt.audit/1"
@@ -69,10 +70,5 @@ class Kept:
         self.findings.append(finding)
         if self._file is None:
             return
-        part = self._file.with_name(f"{FILE}.part")
-        try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps({"schema": SCHEMA, "plan": self._plan, "findings": to_json(self.findings)}, indent=1, ensure_ascii=False))
-            part.replace(self._file)
-        except OSError as error:
-            raise StoreError(f"{self._file} cannot be written: {error}; what was saved before is as it was") from error
+        plain = {"schema": SCHEMA, "plan": self._plan, "findings": to_json(self.findings)}
+        write_whole(self._file, json.dumps(plain, indent=1, ensure_ascii=False), kept="what was saved before is as it was")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from outthink.core.errors import StoreError, need
+from outthink.core.errors import need
+from outthink.core.files import write_whole
 from outthink.evaluate.adapt_report import BASELINE, AdaptReport, notes, rows
 from outthink.evaluate.charts import Chart, javascript, line_chart
 from outthink.evaluate.page import START, STYLE, checksum, data_block
@@ -50,8 +51,8 @@ def page(report: AdaptReport) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     blocks = [(f"chart-{number}", data_block(chart)) for number, chart in enumerate(charts(report))]
     heads, cells = rows(report)
-    domains = list(next(iter(report.runs.values())).by_domain(seed=report.seed))
-    table = [(domain, [f"{100 * run.by_domain(seed=report.seed)[domain].estimate:.1f}" for run in report.runs.values()]) for domain in domains]
+    domains = list(next(iter(report.domains.values())))
+    table = [(domain, [f"{100 * found[domain].estimate:.1f}" for found in report.domains.values()]) for domain in domains]
     facts = [(name, str(value)) for name, value in report.plan.items() if value is not None]
     return str(
         environment.from_string(_TEMPLATE).render(
@@ -67,14 +68,7 @@ def write(report: AdaptReport, path: Path) -> None:
     Raises:
         StoreError: it cannot be written there.
     """
-    content = page(report)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(content, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}") from error
+    write_whole(path, page(report))
 
 
 _TEMPLATE = """<!doctype html>

@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from outthink.adapt.method import Contract
-from outthink.adapt.online import Run
-from outthink.core.errors import StoreError
-from outthink.stats import Interval, holm, mcnemar, paired_bootstrap
+from outthink.adapt.online import OpenWorld, Run
+from outthink.core.files import write_whole
+from outthink.stats import Interval, holm, sign_flip
 
 SCHEMA = "outthink.adapt.report/1"
 PARTS = 3
@@ -27,7 +29,8 @@ class Difference:
 
     Args:
         gain: error of the source less the method's, with its interval; above 0 the method is better.
-        p: of no difference, by McNemar's exact test, corrected by Holm for the number of methods compared.
+        p: of no difference, by flipping the signs of whole images (an image that several domains show counts as one), corrected by Holm for
+            the number of methods compared.
     """
 
     gain: Interval
@@ -44,6 +47,7 @@ class AdaptReport:
         plan: what was run.
         skipped: files that did not decode, each with the reason.
         seed: of the bootstraps.
+        clean: where clean images are known, error on them before the stream and after it, in [0, 1], by method.
     """
 
     runs: Mapping[str, Run]
@@ -51,18 +55,35 @@ class AdaptReport:
     plan: Mapping[str, object]
     skipped: tuple[tuple[str, str], ...]
     seed: int
+    clean: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
-    def differences(self) -> dict[str, Difference]:
+    def differences(self) -> Mapping[str, Difference]:
         """Every other method against the source, where that was run too."""
+        return self._differences
+
+    @cached_property
+    def _differences(self) -> dict[str, Difference]:
         if BASELINE not in self.runs or len(self.runs) < 2:
             return {}
-        base = self.runs[BASELINE].wrong
-        others = {name: run.wrong for name, run in self.runs.items() if name != BASELINE}
-        adjusted = holm([mcnemar(base, wrong) for wrong in others.values()])
-        return {
-            name: Difference(paired_bootstrap(base, wrong, seed=self.seed), float(p))
-            for (name, wrong), p in zip(others.items(), adjusted, strict=True)
-        }
+        base = self.runs[BASELINE]
+        others = {name: run for name, run in self.runs.items() if name != BASELINE}
+        _, image = np.unique(base.clusters, return_inverse=True)
+
+        def by_image(run: Run) -> NDArray[np.float64]:
+            return np.bincount(image, weights=run.wrong).astype(np.float64)
+
+        adjusted = holm([sign_flip(by_image(base), by_image(run), seed=self.seed) for run in others.values()])
+        return {name: Difference(base.less(run, seed=self.seed), float(p)) for (name, run), p in zip(others.items(), adjusted, strict=True)}
+
+    @cached_property
+    def domains(self) -> Mapping[str, Mapping[str, Interval]]:
+        """Method -> domain -> error."""
+        return {name: run.by_domain(seed=self.seed) for name, run in self.runs.items()}
+
+    @cached_property
+    def open_world(self) -> Mapping[str, OpenWorld]:
+        """By method, where the stream has samples of unknown classes."""
+        return {name: run.open_world() for name, run in self.runs.items() if not bool(run.known.all())}
 
     def drift(self, name: str) -> Interval | None:
         """Error of the last third less that of the first, both less the source's on the same samples.
@@ -89,11 +110,13 @@ class AdaptReport:
             methods.append(
                 {
                     "method": name, "samples": len(run.labels), "error": _json(error),
-                    "by_domain": {domain: _json(value) for domain, value in run.by_domain(seed=self.seed).items()},
+                    "by_domain": {domain: _json(value) for domain, value in self.domains[name].items()},
                     "over_time": [_json(value) for value in run.over_time(min(PARTS, len(run.wrong) // 2), seed=self.seed)],
                     "gain_over_source": _json(against[name].gain) | {"p_holm": against[name].p} if name in against else None,
                     "drift_against_source": _json(drift) if drift is not None else None, "calibration_error": run.calibration_error(),
-                    "log_loss": run.log_loss(), "forwards": run.cost.forwards, "backwards": run.cost.backwards, "labels": run.cost.labels,
+                    "log_loss": run.log_loss(), "open_world": dataclasses.asdict(self.open_world[name]) if name in self.open_world else None,
+                    "clean_error": dict(zip(("before", "after"), self.clean[name], strict=True)) if name in self.clean else None,
+                    "forwards": run.cost.forwards, "backwards": run.cost.backwards, "labels": run.cost.labels,
                     "seconds": run.seconds, "contract": dataclasses.asdict(self.contracts[name]),
                 }
             )  # fmt: skip
@@ -105,13 +128,7 @@ class AdaptReport:
         Raises:
             StoreError: the file cannot be written.
         """
-        part = path.with_name(f"{path.name}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(self.to_json(), indent=1, ensure_ascii=False))
-            part.replace(path)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error}") from error
+        write_whole(path, json.dumps(self.to_json(), indent=1, ensure_ascii=False))
 
 
 def rows(report: AdaptReport) -> tuple[list[str], list[list[str]]]:
@@ -135,6 +152,13 @@ def rows(report: AdaptReport) -> tuple[list[str], list[list[str]]]:
 def notes(report: AdaptReport) -> list[str]:
     """What a reader should know before relying on the numbers, computed from them."""
     said = []
+    for name, found in report.open_world.items():
+        said.append(
+            f"{name}, open world: {percent(found.known)} of the known accepted and right, {percent(found.unknown)} of the unknown rejected, "
+            f"harmonic mean {percent(found.harmonic)}, AUROC {found.auroc:.3f} (by entropy; threshold {found.threshold:.2f} nats, Otsu's)."
+        )
+    for name, (before, after) in report.clean.items():
+        said.append(f"{name}: error on clean images {percent(before)} before the stream and {percent(after)} after it.")
     for name in report.runs:
         drift = report.drift(name)
         if drift is not None and drift.low > 0:
@@ -165,11 +189,10 @@ def told(report: AdaptReport) -> None:
         table.add_row(f"[bold]{escape(line[0])}[/bold]", *map(escape, line[1:]))
     console.print(table)
     console.print()
-    domains = next(iter(report.runs.values())).by_domain(seed=report.seed)
+    domains = next(iter(report.domains.values()))
     by_domain = Table("error by domain", *map(escape, report.runs), box=None, pad_edge=False)
     for domain in domains:
-        found = [run.by_domain(seed=report.seed)[domain].estimate for run in report.runs.values()]
-        by_domain.add_row(escape(domain), *map(percent, found))
+        by_domain.add_row(escape(domain), *(percent(found[domain].estimate) for found in report.domains.values()))
     console.print(by_domain)
     count = len(next(iter(report.runs.values())).labels)
     console.print(f"\n{count} samples; error in per cent with 95% intervals over samples; ECE: expected calibration error.", highlight=False)

@@ -9,7 +9,6 @@ Calling again with the same plan goes on where the last call stopped; another pl
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import signal
 import threading
@@ -21,9 +20,10 @@ from types import FrameType
 import torch
 
 from outthink.adapt.adapter import Adapted
-from outthink.adapt.online import Progress, Run, error_so_far, joined
+from outthink.adapt.online import Progress, Run, Tally, joined
 from outthink.adapt.streams import Stream
 from outthink.core.errors import StoreError
+from outthink.core.files import write_whole
 
 PLAN, STATE = "plan.json", "state.pt"
 EVERY_S = 10.0
@@ -52,7 +52,9 @@ def play(
         _claim(folder, plan)
         if (folder / STATE).exists():
             pieces, spent = _resume(folder, model)
-    done = sum(len(piece) for piece in pieces)
+    done, tally = sum(len(piece) for piece in pieces), Tally(stream)
+    for piece in pieces:
+        tally.add(piece)
     saved_at, between = time.monotonic(), True
     held = _HeldInterrupt()
     try:
@@ -64,9 +66,9 @@ def play(
             logits = model(batch.inputs)
             spent += time.perf_counter() - start
             pieces.append(logits.cpu())
-            between = True
+            between, error = True, tally.add(pieces[-1])
             if progress is not None:
-                progress(number, len(stream), error_so_far(pieces, stream))
+                progress(number, len(stream), error)
             if folder is not None and time.monotonic() - saved_at >= every:
                 _save(folder, model, pieces, spent)
                 saved_at = time.monotonic()
@@ -109,7 +111,7 @@ def _claim(folder: Path, plan: Mapping[str, object]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         there = json.loads((folder / PLAN).read_text()) if (folder / PLAN).exists() else None
         if there is None:
-            _write(folder / PLAN, json.dumps(wanted, indent=1, ensure_ascii=False).encode())
+            write_whole(folder / PLAN, json.dumps(wanted, indent=1, ensure_ascii=False))
             return
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder} cannot be used for a run: {error}; choose another --out") from error
@@ -124,21 +126,11 @@ def _resume(folder: Path, model: Adapted) -> tuple[list[torch.Tensor], float]:
         kept = torch.load(folder / STATE, weights_only=True)
         model.load_state_dict(kept["model"])
         return [kept["logits"]], float(kept["seconds"])
-    except (OSError, RuntimeError, KeyError, pickle.UnpicklingError) as error:
-        said = str(error).splitlines()[0]
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreError(f"{folder / STATE} cannot be continued from: {said}; delete the folder or choose another --out") from error
 
 
 def _save(folder: Path, model: Adapted, pieces: list[torch.Tensor], spent: float) -> None:
-    part = folder / f"{STATE}.part"
-    try:
-        torch.save({"model": model.state_dict(), "logits": torch.cat(pieces), "seconds": spent}, part)
-        part.replace(folder / STATE)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise StoreError(f"{folder / STATE} cannot be written: {str(error).splitlines()[0]}; what was saved before is as it was") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    kept = {"model": model.state_dict(), "logits": torch.cat(pieces), "seconds": spent}
+    write_whole(folder / STATE, lambda file: torch.save(kept, file), kept="what was saved before is as it was")

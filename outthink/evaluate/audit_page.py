@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from outthink.adapt.audit import deployable
-from outthink.core.errors import StoreError, need
+from outthink.core.errors import need
+from outthink.core.files import write_whole
 from outthink.evaluate.adapt_audit import AuditReport
 from outthink.evaluate.charts import Chart, bar_chart, javascript
 from outthink.evaluate.page import START, STYLE, checksum, data_block
@@ -64,14 +65,7 @@ def write(report: AuditReport, path: Path) -> None:
     Raises:
         StoreError: it cannot be written there.
     """
-    content = page(report)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(content, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error}") from error
+    write_whole(path, page(report))
 
 
 _COLOURS = """

@@ -13,14 +13,13 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed; pip instal
 from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.audit import TOLERATED, Finding, audit, deployable, from_json, judged, to_json  # noqa: E402
-from outthink.adapt.audit.case import collages  # noqa: E402
 from outthink.adapt.data import digits  # noqa: E402
 from outthink.adapt.method import Contract, State  # noqa: E402
 from outthink.adapt.methods.bn_adapt import BatchNormAdapt  # noqa: E402
 from outthink.adapt.methods.source_model import SourceModel  # noqa: E402
 from outthink.adapt.methods.tent import Tent  # noqa: E402
 from outthink.adapt.networks import DigitNet, train  # noqa: E402
-from outthink.adapt.streams import Domain  # noqa: E402
+from outthink.adapt.streams import Domain, collages  # noqa: E402
 from outthink.stats import Interval  # noqa: E402
 
 CLEAN = Domain("clean", images(256, seed=50).clamp(0, 1), labels(256, seed=50))

@@ -14,6 +14,7 @@ from outthink.adapt.streams import (  # noqa: E402
     continual,
     correlated,
     gradual,
+    in_turn,
     independent,
     label_shifted,
     long_tailed,
@@ -115,3 +116,15 @@ def test_an_oracle_counts_each_label_once_and_stops_at_its_budget():
 def test_bad_streams_are_refused(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+def test_streams_in_turn_are_one_after_another_with_their_own_domains():
+    first, second = independent(domain("a"), batch=64, seed=0), correlated([domain("b", start=1000), domain("c", start=2000)], batch=64, seed=0)
+    both = in_turn([first, second])
+    inputs = torch.cat([batch.inputs for batch in both])
+    assert torch.equal(inputs, torch.cat([batch.inputs for stream in (first, second) for batch in stream]))
+    assert torch.equal(both.labels(), torch.cat([first.labels(), second.labels()]))
+    assert [one.name for one in both.domains] == ["a", "b", "c"]
+    assert both.shifts().unique().tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="no stream"):
+        in_turn([])

@@ -111,6 +111,10 @@ def test_a_killed_run_goes_on(tmp_path):
         (["run", "--data", "no-such-folder"], "no folder"),
         (["run", "--model", "net"], "MODULE:FUNCTION"),
         (["run", "--model", "no_such_module:make"], "cannot be imported"),
+        (["run", "--model", "no_such.py:make"], "no such file"),
+        (["run", "--stream", "label_shifted"], "--share"),
+        (["run", "--stream", "label_shifted", "--share", "1"], "10 numbers"),
+        (["run", "--stream", "gradual", "--corruption", "none"], "severities"),
         (["show", "tant"], "tent"),
     ],
 )
@@ -147,3 +151,100 @@ def test_a_model_of_ones_own_and_a_folder_of_images(tmp_path):
     assert "needs your model" in refused.stderr
     (tmp_path / "train.py").write_text((tmp_path / "net.py").read_text().replace(".eval()", ""))
     assert "model.eval()" in outthink(*[part.replace("net.py", "train.py") for part in arguments], cwd=tmp_path).stderr
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder of gray images in two classes, and a file of models."""
+    Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed; pip install 'outthink[adapt]'")
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for folder in ("data", "source", "unknown"):
+        for label in ("cat", "dog"):
+            (tmp_path / folder / label).mkdir(parents=True)
+            for number in range(8):
+                Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(tmp_path / folder / label / f"{number}.png")
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\n\n"
+        "def make(outputs=2, seed=0):\n"
+        "    torch.manual_seed(seed)\n"
+        "    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, outputs)).eval()\n\n\n"
+        "def three():\n    return make(3)\n\n\ndef other():\n    return make(seed=1)\n\n\ndef broken():\n    return {}['weights']\n"
+    )
+    return tmp_path
+
+
+def test_gray_images_go_to_a_network_that_takes_gray_ones(own):
+    found = outthink("run", "--model", "net.py:make", "--data", "data", "--source", "source", "--batch", "4", "--quiet", "--json", cwd=own)
+    assert found.returncode == 0, found.stderr
+    told = json.loads(found.stdout)
+    assert told["methods"][0]["samples"] == 16
+    assert 0 <= told["methods"][0]["clean_error"]["after"] <= 1
+    assert told["methods"][0]["forwards"] == 16  # the measurement of forgetting is none of the run's cost
+
+
+def test_classes_that_do_not_agree_are_named(own):
+    wrong = outthink("run", "--model", "net.py:three", "--data", "data", "--quiet", cwd=own)
+    assert wrong.returncode == 2
+    assert "(1, 3)" in wrong.stderr
+    assert "2 classes (cat, dog)" in wrong.stderr.replace("\n", " ")
+    (own / "source" / "dog").rename(own / "source" / "hound")
+    apart = outthink("run", "--model", "net.py:make", "--data", "data", "--source", "source", "--quiet", cwd=own)
+    assert apart.returncode == 2
+    assert "dog, hound" in apart.stderr
+
+
+def test_an_error_in_the_users_code_is_theirs_with_its_place(own):
+    found = outthink("run", "--model", "net.py:broken", "--data", "data", "--quiet", cwd=own)
+    assert found.returncode == 2
+    assert "broken() failed: KeyError" in found.stderr.replace("\n", " ")
+    assert "net.py" in found.stderr
+    assert "defect" not in found.stderr
+
+
+def test_a_run_goes_on_with_the_same_weights_and_images_alone(own):
+    arguments = ["run", "--model", "net.py:make", "--data", "data", "--batch", "4", "--quiet", "--out", "kept"]
+    assert outthink(*arguments, cwd=own).returncode == 0
+    (own / "net.py").write_text((own / "net.py").read_text().replace("seed=0", "seed=5"))
+    other = outthink(*arguments, cwd=own)
+    assert other.returncode == 6
+    assert "weights" in other.stderr
+    (own / "net.py").write_text((own / "net.py").read_text().replace("seed=5", "seed=0"))
+    (own / "data" / "cat" / "0.png").unlink()
+    assert "images" in outthink(*arguments, cwd=own).stderr
+
+
+def test_a_state_that_was_cut_off_is_said(own):
+    arguments = ["run", "--model", "net.py:make", "--data", "data", "--batch", "4", "--quiet", "--out", "kept"]
+    assert outthink(*arguments, cwd=own).returncode == 0
+    (own / "kept" / "state.pt").write_bytes(b"")
+    cut = outthink(*arguments, cwd=own)
+    assert cut.returncode == 6
+    assert "cannot be continued from" in cut.stderr
+    assert "Traceback" not in cut.stderr
+
+
+def test_unknown_images_are_told_apart_from_known_ones_in_the_report(own):
+    arguments = ["run", "--model", "net.py:make", "--data", "data", "--stream", "open_world", "--unknown", "unknown", "--batch", "8", "--quiet"]
+    found = outthink(*arguments, "--json", cwd=own)
+    assert found.returncode == 0, found.stderr
+    told = json.loads(found.stdout)["methods"][0]
+    assert told["samples"] == 32
+    assert set(told["open_world"]) == {"known", "unknown", "harmonic", "auroc", "threshold"}
+    assert "open world" in outthink(*arguments, cwd=own).stdout
+
+
+@pytest.mark.slow
+def test_every_corruption_that_was_asked_for_is_met():
+    for stream, domains in (("gradual", 10), ("long_tailed", 2)):
+        found = outthink("run", "--method", "source", "--stream", stream, "-c", "fog", "-c", "contrast", "--limit", "200", "--quiet", "--json")
+        told = json.loads(found.stdout)
+        assert len(told["methods"][0]["by_domain"]) == len(told["plan"]["domains"]) == domains
+
+
+@pytest.mark.slow
+def test_a_label_budget_is_kept():
+    found = outthink("run", "--method", "simatta", "--corruption", "fog:3", "--limit", "300", "--label-budget", "7", "--quiet", "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["methods"][0]["labels"] == 7

@@ -102,34 +102,3 @@ def logits(model: nn.Module, inputs: Tensor) -> Tensor:
 def _wrong(model: nn.Module, stream: Stream) -> NDArray[np.float64]:
     inputs = torch.cat([batch.inputs for batch in stream])
     return (logits(model, inputs).argmax(1) != stream.labels()).double().numpy()
-
-
-def collages(inputs: Tensor, labels: Tensor, count: int, *, seed: int) -> Tensor:
-    """Samples of no class, for want of real ones: quarters of four images of different classes, or features of different samples.
-
-    Args:
-        inputs: (samples, ...); images are (samples, channels, height, width).
-        labels: (samples,).
-        count: how many to make.
-        seed: of the draws.
-
-    Returns:
-        (count, ...).
-    """
-    draw = torch.Generator().manual_seed(seed)
-    rows = torch.randint(len(inputs), (4, count), generator=draw)
-    for _ in range(20):  # draw again where two neighbours are of one class; with one class in all nothing helps
-        same = labels[rows] == labels[rows.roll(1, 0)]
-        if not same.any():
-            break
-        rows = torch.where(same, torch.randint(len(inputs), rows.shape, generator=draw), rows)
-    if inputs.ndim != 4:
-        features = inputs[0].numel()
-        flat, which = inputs.flatten(1), torch.randint(4, (count, features), generator=draw)
-        return torch.stack([flat[rows[:, place]][which[place], torch.arange(features)] for place in range(count)]).reshape(count, *inputs.shape[1:])
-    tall, wide = inputs.shape[2] // 2, inputs.shape[3] // 2
-    made = inputs[rows[0]].clone()
-    made[:, :, :tall, wide:] = inputs[rows[1]][:, :, :tall, wide:]
-    made[:, :, tall:, :wide] = inputs[rows[2]][:, :, tall:, :wide]
-    made[:, :, tall:, wide:] = inputs[rows[3]][:, :, tall:, wide:]
-    return made

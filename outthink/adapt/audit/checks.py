@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from outthink.adapt.attack import attempt, coupling
-from outthink.adapt.audit.case import Case, by_place, collages, logits
+from outthink.adapt.audit.case import Case, by_place, logits
 from outthink.adapt.audit.finding import Finding, Point, Verdict, judged, points, worst
 from outthink.adapt.losses import entropy
 from outthink.adapt.method import Method
 from outthink.adapt.online import Run, run_online
 from outthink.adapt.selection import run_protocol
-from outthink.adapt.streams import Stream, continual, correlated, long_tailed, mixed, open_world
+from outthink.adapt.streams import Stream, collages, continual, correlated, long_tailed, mixed, open_world
 from outthink.stats import auroc, auroc_difference, wilson_interval
 
 BATCH, SIZES, FACTORS, NOISES, MALICIOUS = 64, (1, 4, 16, 64), (0.1, 1.0, 10.0), (0.1, 0.2), 0.1

@@ -51,7 +51,7 @@ def audit(
     from rich.markup import escape
     from rich.table import Table
 
-    from outthink.cli.adapt.world import method_of, prepared, strangers, world
+    from outthink.cli.adapt.world import Wanted, method_of, prepared, strangers, world
     from outthink.core.errors import UsageError
 
     plan: dict[str, object] = {
@@ -60,9 +60,10 @@ def audit(
     }  # fmt: skip
     with working(quiet) as say:
         way = method_of(method)
-        here = world(None if model == BUILT_IN else model, data, source, "continual", corruption, 64, limit, seed, say)
+        here = world(Wanted(None if model == BUILT_IN else model, data, source, "continual", corruption, 64, limit, seed), say)
+        plan |= here.facts
         net = prepared(here, way, seed, say)
-        others = None if unknown is None else strangers(unknown, here, say)
+        others = None if unknown is None else strangers(unknown, here.domains[0], say)
 
         from outthink.adapt.audit import audit as work
         from outthink.adapt.audit import deployable, to_json

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from outthink.cli.adapt.world import Batch, Corruptions, DataName, Limit, ModelFile, SourceName, StreamName
+from outthink.cli.adapt.ending import ended
+from outthink.cli.adapt.world import Batch, Corruptions, DataName, LabelBudget, Limit, ModelFile, Shares, SourceName, StreamName, UnknownFolder
 from outthink.cli.options import Json, Quiet, Seed
 from outthink.cli.working import working
 
@@ -19,8 +20,11 @@ def compare(
     source: SourceName = None,
     stream: StreamName = "continual",
     corruption: Corruptions = None,
+    share: Shares = None,
+    unknown: UnknownFolder = None,
     batch: Batch = 64,
     limit: Limit = None,
+    label_budget: LabelBudget = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to save in; the same command goes on where it was stopped.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with the error over time and by domain.")] = None,
     seed: Seed = 0,
@@ -34,40 +38,27 @@ def compare(
 
     Example: outthink adapt compare tent eata rotta --stream correlated --corruption fog:5
     """
-    import json
-
     from outthink.adapt.view import has_batch_norm
-    from outthink.cli.adapt.world import adapted, method_of, world
-    from outthink.evaluate.adapt_report import AdaptReport, told
+    from outthink.cli.adapt.world import Wanted, adapted, method_of, world
+    from outthink.evaluate.adapt_report import AdaptReport
     from outthink.evaluate.adapt_run import play
 
-    shared: dict[str, object] = {
-        "model": model, "data": data, "source": source, "stream": stream, "corruptions": corruption, "batch": batch, "limit": limit, "seed": seed,
-    }  # fmt: skip
+    wanted = Wanted(model, data, source, stream, corruption, batch, limit, seed, share, unknown)
     with working(quiet) as say:
         ways = {text: method_of(text) for text in method}
-        here = world(model, data, source, stream, corruption, batch, limit, seed, say)
+        here = world(wanted, say)
+        shared = {**wanted.plan(), "label_budget": label_budget, **here.facts}
         baselines = ["source", "bn_adapt"] if has_batch_norm(here.model) else ["source"]
         ways = {text: method_of(text) for text in baselines} | ways
         runs = {}
         for number, (text, way) in enumerate(ways.items()):
-            net = adapted(here, way, seed, say)
+            net = adapted(here, way, seed, say, labels=label_budget)
             label = f"{text} ({number + 1} of {len(ways)})"
             runs[text] = play(
                 net, here.stream, folder=out / _folder(text) if out is not None else None, plan={"method": text, **shared},
                 progress=lambda done, total, error, label=label: say(f"{label}: error so far {100 * error:.1f}%", done, total),  # type: ignore[misc]
             )  # fmt: skip
-    report = AdaptReport(runs, {text: way.contract for text, way in ways.items()}, shared, here.skipped, seed)
-    if out is not None:
-        report.save(out / "report.json")
-    if html is not None:
-        from outthink.evaluate.adapt_page import write
-
-        write(report, html)
-    if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
-        return
-    told(report)
+    ended(AdaptReport(runs, {text: way.contract for text, way in ways.items()}, shared, here.skipped, seed), out, html, as_json)
 
 
 def _folder(text: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from outthink.cli.adapt.models import built_in, called, wanted_channels
 
+if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from outthink.adapt.adapter import Adapted
@@ -32,16 +34,51 @@ DataName = Annotated[str, typer.Option("--data", "-d", help="digits, cifar10, or
 SourceName = Annotated[
     str | None, typer.Option("--source", help="Folder of images that the model was trained on, for methods that keep something of it.")
 ]
-StreamName = Annotated[str, typer.Option("--stream", "-s", help="continual, gradual, mixed, correlated or long_tailed.")]
+STREAMS = {
+    "continual": "one domain after another", "gradual": "each corruption through severities 1 to 5 and back", "mixed": "all domains shuffled",
+    "correlated": "classes in runs", "long_tailed": "class shares falling by 20", "label_shifted": "class shares of --share",
+    "open_world": "unknown images among the known", "video": "files in the order of their names",
+}  # fmt: skip
+StreamName = Annotated[str, typer.Option("--stream", "-s", help="; ".join(f"{name}: {what}" for name, what in STREAMS.items()) + ".")]
 Corruptions = Annotated[
     list[str] | None,
     typer.Option("--corruption", "-c", help="NAME or NAME:SEVERITY (1 to 5), several times for several domains; none takes the images as they are."),
 ]
 Batch = Annotated[int, typer.Option("--batch", "-b", min=1, help="Samples a batch.")]
 Limit = Annotated[int | None, typer.Option(min=2, help="Most images of each domain.")]
-
-STREAMS = ("continual", "gradual", "mixed", "correlated", "long_tailed")
+Shares = Annotated[list[float] | None, typer.Option("--share", min=0.0, help="For label_shifted: a number for each class in order, repeated.")]
+UnknownFolder = Annotated[
+    Path | None, typer.Option("--unknown", help="For open_world: a folder of images of no known class; collages of several images if left out.")
+]
+LabelBudget = Annotated[int | None, typer.Option(min=0, help="Most labels that a method which asks for labels gets; all if left out.")]
 _USUAL = ("contrast:5", "fog:5", "defocus_blur:5")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the options ask for.
+
+    Args:
+        model, data, source, stream, corruptions, batch, limit, seed: as the options have it.
+        shares: of the classes, for label_shifted.
+        unknown: folder of images of no known class, for open_world.
+    """
+
+    model: str | None
+    data: str
+    source: str | None
+    stream: str
+    corruptions: list[str] | None
+    batch: int
+    limit: int | None
+    seed: int
+    shares: list[float] | None = None
+    unknown: Path | None = None
+
+    def plan(self) -> dict[str, object]:
+        """Plain data."""
+        plain = {name: getattr(self, name) for name in ("model", "data", "source", "stream", "batch", "limit", "seed", "shares")}
+        return plain | {"unknown": None if self.unknown is None else str(self.unknown)}
 
 
 @dataclass(frozen=True)
@@ -51,10 +88,11 @@ class World:
     Args:
         model: in evaluation mode.
         source: what it was trained on, None where that is not known.
-        domains: what it meets, one for each corruption.
+        domains: what it meets, one for each corruption (and severity).
         clean: the same images as they are, None where that is not known.
         stream: the order.
         skipped: files that did not decode, each with the reason.
+        facts: what was really met, with fingerprints of weights and images, so that a run goes on with these alone; plain data.
     """
 
     model: nn.Module
@@ -63,11 +101,10 @@ class World:
     clean: Domain | None
     stream: Stream
     skipped: tuple[tuple[str, str], ...]
+    facts: dict[str, object]
 
 
-def world(
-    model: str | None, data: str, source: str | None, stream: str, corruptions: list[str] | None, batch: int, limit: int | None, seed: int, say: Say
-) -> World:
+def world(wanted: Wanted, say: Say) -> World:
     """Read and make everything that a run needs.
 
     Raises:
@@ -77,17 +114,37 @@ def world(
     from outthink.core.errors import UsageError, nearest, need
 
     need("torch", extra="adapt")
-    if stream not in STREAMS:
-        raise UsageError(f"--stream {stream!r}: use one of {', '.join(STREAMS)}.{nearest(stream, list(STREAMS))}")
-    learnt, test = _images(data, source, limit, seed, say)
-    net = _model(model, data, learnt, seed, say)
-    domains = _domains(test, corruptions if corruptions else [*(_USUAL if data in ("digits", "cifar10") else ("none",))], stream, seed, say)
+    if wanted.stream not in STREAMS:
+        raise UsageError(f"--stream {wanted.stream!r}: use one of {', '.join(STREAMS)}.{nearest(wanted.stream, list(STREAMS))}")
+    own = None if wanted.model is None else called(wanted.model)
+    learnt, test = _images(wanted, 3 if own is None else wanted_channels(own), say)
+    net = own if own is not None else built_in(wanted.data, learnt, wanted.seed, say)
+    _agree(net, wanted, learnt, test)
+    usual = _USUAL if wanted.data in ("digits", "cifar10") and wanted.stream != "video" else ("none",)
+    domains = _domains(test, wanted.corruptions or list(usual), wanted, say)
     from outthink.adapt.source import Source
     from outthink.adapt.streams import Domain
 
-    clean = None if source is None and data not in ("digits", "cifar10") else Domain("clean", test.inputs, test.labels)
+    # the user's own test images are clean where they are known to be corrupted by us alone
+    clean = None if wanted.source is None and wanted.data not in ("digits", "cifar10") else Domain("clean", test.inputs, test.labels)
     known = None if learnt is None else Source(learnt.inputs, learnt.labels)
-    return World(net, known, tuple(domains), clean, _ordered(stream, domains, batch, seed), test.skipped)
+    stream = _ordered(wanted, domains, say)
+    facts: dict[str, object] = {
+        "domains": [domain.name for domain in domains], "weights": fingerprint(net.state_dict().values()),
+        "images": fingerprint([*(domain.inputs for domain in stream.domains), *(domain.labels for domain in stream.domains)]),
+    }  # fmt: skip
+    return World(net, known, tuple(domains), clean, stream, test.skipped, facts)
+
+
+def fingerprint(tensors: Iterable[Tensor]) -> str:
+    """Of the content of tensors, in order."""
+    import hashlib
+
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def method_of(text: str) -> Method:
@@ -105,8 +162,11 @@ def method_of(text: str) -> Method:
     return made
 
 
-def adapted(here: World, method: Method, seed: int, say: Say) -> Adapted:
+def adapted(here: World, method: Method, seed: int, say: Say, *, labels: int | None = None) -> Adapted:
     """The world's model with a method, prepared first where the method asks for it.
+
+    Args:
+        labels: most labels that a method which asks for labels gets; all of the stream's if None.
 
     Raises:
         UsageError: the model lacks what the method needs; the sentence names what would fit.
@@ -115,7 +175,10 @@ def adapted(here: World, method: Method, seed: int, say: Say) -> Adapted:
     from outthink.adapt.streams import Oracle
     from outthink.core.errors import UsageError
 
-    oracle = Oracle(here.stream, budget=len(here.stream.order)) if "labels" in method.contract.needs else None
+    budget = len(here.stream.order) if labels is None else labels
+    oracle = Oracle(here.stream, budget=budget) if "labels" in method.contract.needs else None
+    if oracle is not None and labels is not None and hasattr(method, "budget"):
+        method = dataclasses.replace(method, budget=min(labels, method.budget))  # type: ignore[type-var]  # methods are dataclasses
     try:
         return adapt(prepared(here, method, seed, say), method, source=here.source, seed=seed, oracle=oracle)
     except ValueError as error:
@@ -141,122 +204,85 @@ def prepared(here: World, method: Method, seed: int, say: Say) -> nn.Module:
         raise UsageError(str(error)) from error
 
 
-def strangers(folder: Path, here: World, say: Say) -> Tensor:
-    """Images of no known class, brought to the size of the world's.
+def strangers(folder: Path, like: Domain, say: Say) -> Tensor:
+    """Images of no known class, brought to the size and channels of a domain's.
 
     Raises:
         DataError: there are none that decode.
     """
     from outthink.adapt.data import read_folder
 
-    shape = here.domains[0].inputs.shape
-    found = read_folder(folder, size=(shape[2], shape[3]), progress=lambda done, total: say("reading images of no known class", done, total))
-    return found.inputs if shape[1] == found.inputs.shape[1] else found.inputs.mean(1, keepdim=True).expand(-1, shape[1], -1, -1)
+    shape = like.inputs.shape
+
+    def reading(done: int, total: int) -> None:
+        say("reading images of no known class", done, total)
+
+    return read_folder(folder, size=(int(shape[2]), int(shape[3])), channels=int(shape[1]), progress=reading).inputs
 
 
-def _images(data: str, source: str | None, limit: int | None, seed: int, say: Say) -> tuple[Images | None, Images]:
+def _images(wanted: Wanted, channels: int, say: Say) -> tuple[Images | None, Images]:
     import torch
 
     from outthink.adapt.data import digits, read_folder
 
     learnt: Images | None
-    if data == "digits":
-        learnt, test = digits(seed=seed)
-    elif data == "cifar10":
+    if wanted.data == "digits":
+        learnt, test = digits(seed=wanted.seed)
+    elif wanted.data == "cifar10":
         from outthink.papers.cifar import cifar_images
 
         say("reading CIFAR-10", None, None)
-        learnt, test = cifar_images("train", count=2000, seed=seed), cifar_images("test", count=limit or 2000, seed=seed)
+        learnt, test = cifar_images("train", count=2000, seed=wanted.seed), cifar_images("test", count=wanted.limit or 2000, seed=wanted.seed)
     else:
-        from pathlib import Path
 
         def reading(done: int, total: int) -> None:
             say("reading images", done, total)
 
-        test = read_folder(Path(data), progress=reading)
+        test = read_folder(Path(wanted.data), channels=channels, progress=reading)
         size = (test.inputs.shape[2], test.inputs.shape[3])
-        learnt = None if source is None else read_folder(Path(source), size=size, progress=reading)
-    if limit is not None and limit < len(test):
-        rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))[:limit]
-        skipped = test.skipped
-        test = test.take(rows)
-        test = type(test)(test.inputs, test.labels, test.classes, skipped)
+        learnt = None if wanted.source is None else read_folder(Path(wanted.source), size=size, channels=channels, progress=reading)
+    if wanted.limit is not None and wanted.limit < len(test):
+        rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(wanted.seed))[: wanted.limit]
+        test = dataclasses.replace(test.take(rows.sort().values), skipped=test.skipped)
     return learnt, test
 
 
-def _model(model: str | None, data: str, learnt: Images | None, seed: int, say: Say) -> nn.Module:
+def _agree(net: nn.Module, wanted: Wanted, learnt: Images | None, test: Images) -> None:
+    """Classes of the source, of the data and of the model must be the same ones in the same order."""
+    import torch
+
     from outthink.core.errors import UsageError
 
-    if model is not None:
-        return _called(model)
-    if data == "digits":
-        import torch
-
-        from outthink.adapt.networks import DigitNet, train
-
-        assert learnt is not None
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            net = DigitNet()
-        return train(net, learnt.inputs, learnt.labels, epochs=25, seed=seed, progress=lambda done, total: say("training a network", done, total))
-    if data == "cifar10":
-        from outthink.papers.cifar import CIFAR, cifar_world
-
-        if not CIFAR.ready:
-            raise UsageError("the network for cifar10 is not made yet: outthink reproduce 31 --prepare makes it (two minutes), or give --model")
-        return cifar_world()[0]
-    raise UsageError("a folder of images needs your model: --model MODULE:FUNCTION, a function without arguments that returns it")
-
-
-def _called(text: str) -> nn.Module:
-    import importlib
-    import importlib.util
-    import sys
-    from pathlib import Path
-
-    from torch import nn
-
-    from outthink.core.errors import UsageError, nearest
-
-    place, colon, name = text.rpartition(":")
-    if not colon or not place or not name:
+    if learnt is not None and learnt.classes != test.classes:
+        apart = sorted(set(learnt.classes) ^ set(test.classes))
         raise UsageError(
-            f"--model {text!r}: write MODULE:FUNCTION or FILE.py:FUNCTION, a function that returns the classifier with its weights loaded "
-            "(a saved module alone would run whatever code is in it)"
+            f"--source {wanted.source} has {len(learnt.classes)} classes and --data {wanted.data} has {len(test.classes)}; they differ in "
+            f"{', '.join(apart[:5])}: both need the same subfolders"
         )
     try:
-        if place.endswith(".py"):
-            found = importlib.util.spec_from_file_location(Path(place).stem, place)
-            assert found is not None
-            assert found.loader is not None
-            module = importlib.util.module_from_spec(found)
-            found.loader.exec_module(module)
-        else:
-            sys.path.insert(0, str(Path.cwd()))
-            module = importlib.import_module(place)
-    except (ImportError, OSError, SyntaxError) as error:
-        raise UsageError(f"--model {text!r}: {place} cannot be imported: {error}") from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        raise UsageError(f"--model {text!r}: {place} has no function {name!r}.{nearest(name, dir(module))}")
-    made = function()
-    if not isinstance(made, nn.Module):
-        raise UsageError(f"--model {text!r}: {name}() returned {type(made).__name__}, not a torch.nn.Module")
-    return made
+        with torch.no_grad():
+            found = net(test.inputs[:1])
+    except (RuntimeError, ValueError) as error:
+        shape = tuple(test.inputs.shape[1:])
+        raise UsageError(f"--model {wanted.model or wanted.data} does not take images of shape {shape}: {str(error).splitlines()[0]}") from error
+    if not isinstance(found, torch.Tensor) or found.ndim != 2 or found.shape[1] != len(test.classes):
+        gives = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise UsageError(
+            f"--model {wanted.model or wanted.data} gives {gives} for one image and --data {wanted.data} has {len(test.classes)} classes "
+            f"({', '.join(test.classes[:5])}{', ...' if len(test.classes) > 5 else ''}): it must give one score for each, (1, {len(test.classes)})"
+        )
 
 
-def _domains(test: Images, corruptions: list[str], stream: str, seed: int, say: Say) -> list[Domain]:
+def _domains(test: Images, corruptions: list[str], wanted: Wanted, say: Say) -> list[Domain]:
     from outthink.adapt.corruptions import corrupt
     from outthink.adapt.streams import Domain
     from outthink.core.errors import UsageError
 
-    if stream == "gradual":
-        if len(corruptions) > 1:
-            corruptions = corruptions[:1]
-        name = corruptions[0].partition(":")[0]
-        if name == "none":
-            raise UsageError("--stream gradual goes through the severities of one --corruption; name it, such as --corruption fog")
-        corruptions = [f"{name}:{severity}" for severity in range(1, 6)]
+    if wanted.stream == "gradual":
+        names = [text.partition(":")[0] for text in corruptions]
+        if "none" in names:
+            raise UsageError("--stream gradual goes through the severities of each --corruption; name them, such as --corruption fog")
+        corruptions = [f"{name}:{severity}" for name in names for severity in range(1, 6)]
     domains = []
     for number, text in enumerate(corruptions):
         name, _, severity = text.partition(":")
@@ -267,19 +293,44 @@ def _domains(test: Images, corruptions: list[str], stream: str, seed: int, say: 
         if severity not in ("", "1", "2", "3", "4", "5"):
             raise UsageError(f"--corruption {text!r}: the severity is 1 to 5, such as {name}:3")
         try:
-            images = corrupt(test.inputs, name, severity=int(severity or 5), seed=seed)
+            images = corrupt(test.inputs, name, severity=int(severity or 5), seed=wanted.seed)
         except ValueError as error:
             raise UsageError(f"--corruption {text!r}: {error}") from error
         domains.append(Domain(f"{name} {severity or 5}", images, test.labels))
     return domains
 
 
-def _ordered(name: str, domains: list[Domain], batch: int, seed: int) -> Stream:
+def _ordered(wanted: Wanted, domains: list[Domain], say: Say) -> Stream:
     from outthink.adapt import streams
+    from outthink.core.errors import UsageError
 
-    if name == "long_tailed":
-        return streams.long_tailed(domains[0], ratio=20.0, batch=batch, seed=seed)
-    makers = {"continual": streams.continual, "gradual": streams.gradual, "mixed": streams.mixed}
-    if name == "correlated":
+    batch, seed = wanted.batch, wanted.seed
+    if wanted.stream == "label_shifted" and not wanted.shares:
+        raise UsageError("--stream label_shifted needs the shares of the classes: --share 10 --share 1 ..., one a class in order")
+    if wanted.stream == "mixed":
+        return streams.mixed(domains, batch=batch, seed=seed)
+    if wanted.stream == "correlated":
         return streams.correlated(domains, batch=batch, seed=seed)
-    return makers[name](domains, batch=batch, seed=seed)
+    if wanted.stream == "gradual":
+        return streams.in_turn([streams.gradual(domains[at : at + 5], batch=batch, seed=seed) for at in range(0, len(domains), 5)])
+    if wanted.stream == "video":
+        return streams.in_turn([streams.video(domain, batch=batch) for domain in domains])
+    if wanted.stream == "open_world":
+        return streams.in_turn([_open(domain, wanted, say) for domain in domains])
+    try:
+        if wanted.stream == "long_tailed":
+            return streams.in_turn([streams.long_tailed(domain, ratio=20.0, batch=batch, seed=seed) for domain in domains])
+        if wanted.stream == "label_shifted":
+            return streams.in_turn([streams.label_shifted(domain, wanted.shares or [], batch=batch, seed=seed) for domain in domains])
+    except ValueError as error:
+        raise UsageError(f"--stream {wanted.stream}: {error}") from error
+    return streams.continual(domains, batch=batch, seed=seed)
+
+
+def _open(domain: Domain, wanted: Wanted, say: Say) -> Stream:
+    from outthink.adapt.streams import collages, open_world
+
+    count = len(domain.labels)
+    folder = wanted.unknown
+    found = collages(domain.inputs, domain.labels, count, seed=wanted.seed) if folder is None else strangers(folder, domain, say)
+    return open_world(domain, found, batch=wanted.batch, seed=wanted.seed, ratio=min(len(found), count) / count)

@@ -25,12 +25,11 @@ BATCH, JUNK = 64, 0.3
 def prompts_among_junk() -> Iterator[Measured]:
     """Against tuning anew for each sample, against one prompt tuned on all, and against none."""
     from outthink.adapt.adapter import adapt
-    from outthink.adapt.audit.case import collages
     from outthink.adapt.augment import ImageViews
     from outthink.adapt.methods.dynaprompt import DynaPrompt
     from outthink.adapt.online import run_online
     from outthink.adapt.source import Source
-    from outthink.adapt.streams import Domain, open_world
+    from outthink.adapt.streams import Domain, collages, open_world
 
     view = ImageViews(flip=False)  # a mirrored digit is another sign
     ways = {
