@@ -11,7 +11,8 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/outthink models get
-	$(BIN)/python -m pytest
+	# networks in tests are tiny: a second thread waits more than it computes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -44,6 +44,7 @@ class Contract:
         needs: what the model and the caller must bring. `labels` is an oracle that can be asked at test time; `prepared` a model that the
             method's own `prepare` made where the model was trained.
         smallest_batch: smaller batches are refused.
+        domains: it learns from several domains of the source, which must be named in `Source.domains`.
         reason: why; given in the refusal.
     """
 
@@ -54,6 +55,7 @@ class Contract:
     needs: tuple[Need, ...] = ()
     smallest_batch: int = 1
     reason: str = ""
+    domains: bool = False
 
 
 class Labels(Protocol):

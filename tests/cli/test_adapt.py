@@ -244,6 +244,13 @@ def test_every_corruption_that_was_asked_for_is_met():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["becotta(epochs=1)", "style_shift"])
+def test_a_method_that_learns_from_several_domains_gets_them(method):
+    found = outthink("run", "--method", method, "--corruption", "fog:3", "--limit", "100", "--quiet", "--json")
+    assert found.returncode == 0, found.stderr
+
+
+@pytest.mark.slow
 def test_a_label_budget_is_kept():
     found = outthink("run", "--method", "simatta", "--corruption", "fog:3", "--limit", "300", "--label-budget", "7", "--quiet", "--json")
     assert found.returncode == 0, found.stderr

@@ -176,7 +176,7 @@ class Becotta:
     view: Augmentation | None = None
     contract: ClassVar[Contract] = Contract(
         predicts="before", network="student", changes="low-rank experts and routers after each stage",
-        keeps="experts, routers and a classifier of domains, made by `prepare`", needs=("images", "prepared"),
+        keeps="experts, routers and a classifier of domains, made by `prepare`", needs=("images", "prepared"), domains=True,
     )  # fmt: skip
 
     def __post_init__(self) -> None:

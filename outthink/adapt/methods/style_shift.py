@@ -141,7 +141,7 @@ class StyleShift:
     batch: int = 64
     contract: ClassVar[Contract] = Contract(
         predicts="before", network="student", changes="nothing; far images' early maps, one image at a time",
-        keeps="mean style and radius of each source domain", needs=("images",),
+        keeps="mean style and radius of each source domain", needs=("images",), domains=True,
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -51,7 +51,7 @@ def audit(
     from rich.markup import escape
     from rich.table import Table
 
-    from outthink.cli.adapt.world import Wanted, method_of, prepared, strangers, world
+    from outthink.cli.adapt.world import Wanted, method_of, prepared, several_domains, strangers, world
     from outthink.core.errors import UsageError
 
     plan: dict[str, object] = {
@@ -62,6 +62,7 @@ def audit(
         way = method_of(method)
         here = world(Wanted(None if model == BUILT_IN else model, data, source, "continual", corruption, 64, limit, seed), say)
         plan |= here.facts
+        here = several_domains(here, way, seed)
         net = prepared(here, way, seed, say)
         others = None if unknown is None else strangers(unknown, here.domains[0], say)
 

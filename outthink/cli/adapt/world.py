@@ -175,6 +175,7 @@ def adapted(here: World, method: Method, seed: int, say: Say, *, labels: int | N
     from outthink.adapt.streams import Oracle
     from outthink.core.errors import UsageError
 
+    here = several_domains(here, method, seed)
     budget = len(here.stream.order) if labels is None else labels
     oracle = Oracle(here.stream, budget=budget) if "labels" in method.contract.needs else None
     if oracle is not None and labels is not None and hasattr(method, "budget"):
@@ -202,6 +203,26 @@ def prepared(here: World, method: Method, seed: int, say: Say) -> nn.Module:
         return method.prepare(here.model, here.source, seed=seed, progress=lambda done, total: say("preparing the model at its source", done, total))
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def several_domains(here: World, method: Method, seed: int) -> World:
+    """The same with a source in several domains, where the method learns from such and the source's are not known: a quarter of its images as they
+    are, and one under each of three mild corruptions, as style augmentation makes them."""
+    from outthink.adapt.corruptions import corrupt
+    from outthink.adapt.source import Source
+
+    source = here.source
+    if not method.contract.domains or source is None or source.domains is not None:
+        return here
+    import torch
+
+    kinds = (None, "contrast", "brightness", "fog")
+    domains = torch.arange(len(source.inputs)) % len(kinds)
+    inputs = source.inputs.clone()
+    for place, kind in enumerate(kinds):
+        if kind is not None:
+            inputs[domains == place] = corrupt(source.inputs[domains == place], kind, severity=2, seed=seed)
+    return dataclasses.replace(here, source=Source(inputs, source.labels, domains))
 
 
 def strangers(folder: Path, like: Domain, say: Say) -> Tensor:
