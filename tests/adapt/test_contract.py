@@ -129,6 +129,19 @@ def test_an_attacker_sees_what_couples_the_samples_of_a_batch(name, net, stream)
 
 
 @every
+def test_batches_of_one_class_of_one_image_and_of_noise_leave_numbers(name, net):
+    model = made(name, net)
+    many = images(128, seed=5)
+    odd = [
+        many[labels(128, seed=5) == 0][:16], many[:1].repeat(16, 1, 1, 1), torch.randn(16, 1, 8, 8, generator=torch.Generator().manual_seed(0)),
+        torch.zeros(16, 1, 8, 8), many[:16],
+    ]  # fmt: skip
+    for batch in odd:
+        assert torch.isfinite(model(batch)).all()
+    assert all(torch.isfinite(value).all() for value in model.state.parameters())
+
+
+@every
 def test_train_has_no_effect(name, net, stream):
     model = made(name, net).train()
     assert torch.equal(outputs(model, stream), outputs(made(name, net), stream))
