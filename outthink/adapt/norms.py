@@ -2,9 +2,9 @@
 
     y = weight (x - mean) / sqrt(variance + eps) + bias,     mean, variance = statistics(x)
 
-Source statistics go through torch's own kernel, so that a network with them equals the untouched one bit for bit; batch statistics equal the
-layer in train mode. Gradients flow through statistics of the batch: that coupling is what TENT, MEMO and the attack of [46] differentiate.
-`F.batch_norm` refuses statistics that require a gradient, hence the explicit formula.
+Source statistics go through torch's own kernel, so that a network with them equals the untouched one bit for bit, and so do all that are constants
+shared by the batch; batch statistics equal the layer in train mode. Gradients flow through statistics of the batch: that coupling is what TENT and
+the attack of [46] differentiate. `F.batch_norm` refuses statistics that require a gradient, hence the explicit formula for those.
 """
 
 from __future__ import annotations
@@ -58,11 +58,13 @@ class AdaptiveNorm(nn.Module):
         if isinstance(self.statistics, BatchStatistics):
             return F.batch_norm(batch, None, None, self.weight, self.bias, True, 0.0, self.eps)
         mean, variance = self.statistics(self, batch)
+        if mean.ndim == 1 and not mean.requires_grad and not variance.requires_grad:  # constants shared by all samples: torch's own kernel takes them
+            return F.batch_norm(batch, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
         scale = torch.rsqrt(variance + self.eps)
         if self.weight is not None:
             scale = scale * self.weight
         shift = -mean * scale if self.bias is None else self.bias - mean * scale
-        return batch * _spread(scale, batch.ndim) + _spread(shift, batch.ndim)
+        return torch.addcmul(_spread(shift, batch.ndim), batch, _spread(scale, batch.ndim))
 
 
 def _spread(values: Tensor, dimensions: int) -> Tensor:

@@ -42,13 +42,13 @@ def plan(problems: ProblemSet, *, seeds: tuple[int, ...] = (0,)) -> Plan:
 
 
 def main(folder: str) -> None:
-    """A run of 12 problems that takes seconds; prints how many records there are, a line after each."""
+    """A run of 12 problems that takes seconds, so that a busy machine kills it in time; prints how many records there are, a line after each."""
     problems = numbered(12)
 
     def say(step: Progress) -> None:
         print(step.done, flush=True)
 
-    interruptible(partial(run, plan(problems), latent(problems, delay_s=0.02), folder, concurrency=2, progress=say), folder)
+    interruptible(partial(run, plan(problems), latent(problems, delay_s=0.1), folder, concurrency=2, progress=say), folder)
 
 
 if __name__ == "__main__":
