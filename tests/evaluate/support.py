@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from functools import partial
 
@@ -43,6 +44,8 @@ def plan(problems: ProblemSet, *, seeds: tuple[int, ...] = (0,)) -> Plan:
 
 def main(folder: str) -> None:
     """A run of 12 problems that takes seconds, so that a busy machine kills it in time; prints how many records there are, a line after each."""
+    # a shell that runs tests in the background has its children ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     problems = numbered(12)
 
     def say(step: Progress) -> None:
