@@ -17,6 +17,8 @@ from outthink.adapt.norms import (  # noqa: E402
     RobustStatistics,
     RunningStatistics,
     SourceStatistics,
+    instance_moments,
+    moments,
     replace_norms,
 )
 
@@ -129,3 +131,33 @@ def test_replaced_layers_share_their_weights_and_are_counted():
     weight = net.body[1].weight
     assert replace_norms(net, lambda *_: SourceStatistics()) == 2
     assert net.body[1].weight is weight
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (7, 3, 5), (4, 3, 5, 6), (2, 3, 2, 3, 4)])
+def test_moments_and_their_gradients_are_exact(shape):
+    values = torch.randn(shape, dtype=torch.double, generator=torch.Generator().manual_seed(0)) * 3 + 5
+    mean, variance = moments(values)
+    axes = [axis for axis in range(len(shape)) if axis != 1]
+    torch.testing.assert_close(mean, values.mean(axes))
+    torch.testing.assert_close(variance, values.var(axes, correction=0))
+    values.requires_grad_(True)
+    assert torch.autograd.gradcheck(moments, (values,))
+    assert torch.autograd.gradgradcheck(moments, (values,))
+    if len(shape) > 2:
+        assert torch.autograd.gradcheck(instance_moments, (values,))
+
+
+def test_moments_do_not_depend_on_how_a_batch_lies_in_memory():
+    values = torch.randn(4, 6, 8, 6, generator=torch.Generator().manual_seed(0))
+    for other in (values.to(memory_format=torch.channels_last), values[:, ::2, :, ::2]):
+        for measure in (moments, instance_moments):
+            for found, plain in zip(measure(other), measure(other.contiguous()), strict=True):
+                torch.testing.assert_close(found, plain)
+
+
+def test_constants_of_each_sample_give_what_the_formula_gives(layer, batch):
+    norm = AdaptiveNorm(layer, InstanceMixture(layer, 4, torch.Generator().manual_seed(0)))
+    with torch.no_grad():
+        found = norm(batch)
+    again = AdaptiveNorm(layer, InstanceMixture(layer, 4, torch.Generator().manual_seed(0)))
+    torch.testing.assert_close(found, again(batch.clone().requires_grad_(True)).detach())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from outthink.adapt.augment import Augmentation, Jitter, default_views
 from outthink.adapt.losses import marginal_entropy
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import AdaptiveNorm, replace_norms
+from outthink.adapt.norms import AdaptiveNorm, moments, replace_norms, unbiased
 from outthink.adapt.source import Source
 from outthink.adapt.view import free_parameters, has_batch_norm, train_only
 
@@ -35,7 +35,8 @@ class _Prior:
     def __call__(self, norm: AdaptiveNorm, batch: Tensor) -> tuple[Tensor, Tensor]:
         if batch.numel() == batch.shape[1]:  # a lone vector has no variance to blend
             return norm.source_mean, norm.source_variance
-        variance, mean = torch.var_mean(batch.detach(), [axis for axis in range(batch.ndim) if axis != 1], correction=1)
+        mean, variance = moments(batch.detach())
+        variance = variance * unbiased(batch.numel() // batch.shape[1])
         share = 1.0 / (1.0 + self.prior)
         return torch.lerp(norm.source_mean, mean, share), torch.lerp(norm.source_variance, variance, share)
 
