@@ -4,10 +4,10 @@ The server is `tests/models/stub_server.py` in a process of its own: one that ho
 asked (`no-n`), and one that refuses more than one choice with an error (`refuse-n`).
 Contenders run in processes of their own, its-hub and optillm in their own virtual environments, made here from PyPI. Rounds are
 interleaved in pairs, outthink first in every other; a ratio is the geometric mean of the paired ratios with its bootstrap interval.
-optillm's job is its `majority_voting` of 16: one request where the server honours `n`, 16 one by one where it refuses. A server that
-silently returns one choice leaves that plug-in with one sample, which is no vote. Its `self_consistency` is measured on every server: it
-always draws 5 samples one by one, and compares texts with one another, so that the length of the answers (`--words`) matters; the ratio
-is also given per sample drawn, which is the one that compares equal work.
+optillm's job is its `self_consistency` of 16: it draws one by one and compares the texts with one another, so that the length of the answers
+(`--words`) matters. Its proxy passes no number of samples on and always draws 5; here it is started with that default at 16
+(`OPTILLM`), and nothing else of it is changed. Beside it stands its plug-in `majority_voting` with k = 16: one request where the server
+honours `n`, 16 one by one where it refuses; a server that silently returns one choice leaves it with one sample, which is no vote.
 The floor is the plainest aiohttp loop that sends the same requests and decodes the answers: no vote, no record, no budget. No client on
 aiohttp in one process can be faster, so floor / peer bounds what the ratio to that peer can be.
 Each contender runs at the number of jobs at once that serves it best of 4, 16 and 64. Targets: its-hub 1, optillm 50.
@@ -34,8 +34,14 @@ from pathlib import Path
 HERE = Path(__file__).resolve()
 STUB = HERE.parent.parent / "tests" / "models" / "stub_server.py"
 AT_ONCE = (4, 16, 64)
-WAYS = {"n": "honours n", "no-n": "returns one choice whatever is asked", "refuse-n": "refuses more than one choice"}
 SAMPLES = 16
+OPTILLM = f"""
+import functools
+from optillm import main, self_consistency
+self_consistency.AdvancedSelfConsistency = functools.partial(self_consistency.AdvancedSelfConsistency, num_samples={SAMPLES})
+main()
+"""
+WAYS = {"n": "honours n", "no-n": "returns one choice whatever is asked", "refuse-n": "refuses more than one choice"}
 
 
 async def _many(job: Callable[[int], object], jobs: int, at_once: int) -> None:
@@ -200,9 +206,7 @@ def interval(first: list[float], second: list[float]) -> tuple[float, float, flo
     return math.exp(found.estimate), math.exp(found.low), math.exp(found.high)
 
 
-def compare(
-    ours: Contender, theirs: Contender, pairs: int, our_jobs: int, their_jobs: int, target: float | None, their_samples: int = SAMPLES
-) -> dict[str, object]:
+def compare(ours: Contender, theirs: Contender, pairs: int, our_jobs: int, their_jobs: int, target: float | None) -> dict[str, object]:
     """Interleaved pairs of rounds."""
     rates: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs):
@@ -211,15 +215,13 @@ def compare(
     ratio, low, high = interval(*rates)
     means = [len(r) / sum(1 / x for x in r) for r in rates]
     verdict = "" if target is None else f"   target {target:g}: {'met' if low >= target else 'NOT MET'}"
-    drawn = f"   per sample drawn {ratio * SAMPLES / their_samples:.2f}" if their_samples != SAMPLES else ""
     print(
         f"  outthink {means[0]:8.1f} jobs/s (at once {ours.at_once})   {theirs.name} {means[1]:8.1f} jobs/s (at once {theirs.at_once})   "
-        f"ratio {ratio:.2f} [{low:.2f}, {high:.2f}]{drawn}{verdict}",
+        f"ratio {ratio:.2f} [{low:.2f}, {high:.2f}]{verdict}",
         flush=True,
     )
     met = None if target is None else low >= target
-    found: dict[str, object] = {"peer": theirs.name, "outthink": means[0], "theirs": means[1], "ratio": ratio, "low": low, "high": high, "met": met}
-    return {**found, "per_sample_drawn": ratio * SAMPLES / their_samples}
+    return {"peer": theirs.name, "outthink": means[0], "theirs": means[1], "ratio": ratio, "low": low, "high": high, "met": met}
 
 
 @contextlib.contextmanager
@@ -229,7 +231,7 @@ def optillm_proxy(python: str, url: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "OPENAI_API_KEY": "none"}
-    command = [str(Path(python).with_name("optillm")), "--base-url", url, "--port", str(port), "--log", "error"]
+    command = [python, "-c", OPTILLM, "--base-url", url, "--port", str(port), "--log", "error"]
     with running(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         for _ in range(600):
             if process.poll() is not None:
@@ -286,14 +288,14 @@ def main() -> None:
                     results.append({"n": mode, **compare(ours, theirs, given.pairs, given.jobs, given.jobs, 1.0)})
                 if optillm:
                     proxy = stack.enter_context(optillm_proxy(optillm, url))
-                    for approach, drawn in (("majority_voting", SAMPLES), ("self_consistency", 5)):
+                    for approach in ("self_consistency", "majority_voting"):
                         if approach == "majority_voting" and mode == "no-n":
                             continue
                         theirs = Contender("optillm", sys.executable, proxy, approach)
                         stack.callback(theirs.process.kill)
                         print(f"  optillm's approach: {approach}")
                         theirs.tune(24)
-                        found = compare(ours, theirs, max(3, given.pairs // 2), given.jobs, 24, 50.0, drawn)
+                        found = compare(ours, theirs, max(3, given.pairs // 2), given.jobs, 24, 50.0)
                         results.append({"n": mode, "approach": approach, **found})
     if given.json:
         print(json.dumps(results))
