@@ -9,6 +9,10 @@ from outthink.core.errors import CapabilityError, ModelError
 from outthink.models._errors import Rejected, Unserved
 from outthink.models._service import Server
 
+# what is asked, and who has it
+_SCORES = "prompt log probabilities", "vLLM's server and the transformers backend have them"
+_EMBEDDINGS = "embeddings", "serve a model made for them (vLLM), or start the server so that it has them (llama.cpp: --embeddings)"
+
 
 async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprobs:
     """Log probabilities (nats) of the continuation's tokens after the prompt.
@@ -21,20 +25,23 @@ async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprob
     whole = prompt + continuation
     # one token is generated and dropped: servers differ on whether max_tokens may be 0
     body = {"model": server.model, "prompt": whole, "max_tokens": 1, "echo": True, "logprobs": 1, "temperature": 0}
-    reply = await _asked(server, "/completions", body, "prompt log probabilities")
+    reply = await _asked(server, "/completions", body, _SCORES)
     choices = reply.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
     logprobs = choice.get("logprobs")
     columns = [logprobs.get(name) for name in ("tokens", "token_logprobs", "text_offset")] if isinstance(logprobs, dict) else []
     tokens, values, offsets = (column if isinstance(column, list) else [] for column in columns or [None] * 3)
     if not str(choice.get("text", "")).startswith(whole) or not tokens:
-        raise CapabilityError(_lacks(server, "prompt log probabilities", "it did not echo the prompt with them"))
+        raise CapabilityError(_lacks(server, _SCORES, "it did not echo the prompt with them"))
     if not len(tokens) == len(values) == len(offsets):
         counts = f"{len(tokens)} tokens with {len(values)} log probabilities and {len(offsets)} offsets"
         raise ModelError(f"{server.transport.shown_url} returned {counts}; it must return as many of each")
     kept, before = [], 0
     for token, value, offset in zip(tokens, values, offsets, strict=True):
-        if offset + len(token) <= len(prompt):
+        # vLLM shows the bytes of a character that several tokens make as "" until its last token: "" at the seam begins the continuation.
+        # Without a log probability it is the mark of the beginning before an empty prompt
+        begins = not token and offset == len(prompt) and value is not None
+        if offset + len(token) <= len(prompt) and not begins:
             before += 1
         elif offset < len(whole):
             if not isinstance(value, int | float):
@@ -50,7 +57,7 @@ async def embeddings(server: Server, texts: list[str]) -> list[list[float]]:
         CapabilityError: the server has no embeddings.
         ModelError: it returned another number of vectors than texts.
     """
-    reply = await _asked(server, "/embeddings", {"model": server.model, "input": texts}, "embeddings")
+    reply = await _asked(server, "/embeddings", {"model": server.model, "input": texts}, _EMBEDDINGS)
     data = reply.get("data")
     entries = [entry for entry in data if isinstance(entry, dict) and isinstance(entry.get("embedding"), list)] if isinstance(data, list) else []
     if len(entries) != len(texts):
@@ -59,7 +66,7 @@ async def embeddings(server: Server, texts: list[str]) -> list[list[float]]:
     return [[float(value) for value in entry["embedding"]] for entry in entries]
 
 
-async def _asked(server: Server, path: str, body: dict[str, object], what: str) -> dict[str, object]:
+async def _asked(server: Server, path: str, body: dict[str, object], what: tuple[str, str]) -> dict[str, object]:
     try:
         return await server.transport.post(path, json.dumps(body).encode())
     except Rejected as refusal:
@@ -68,5 +75,6 @@ async def _asked(server: Server, path: str, body: dict[str, object], what: str) 
         raise ModelError(unserved.message) from unserved
 
 
-def _lacks(server: Server, what: str, said: str) -> str:
-    return f"{server.model} at {server.transport.shown_url} has no {what} ({said}); vLLM's server and the transformers backend have them"
+def _lacks(server: Server, what: tuple[str, str], said: str) -> str:
+    thing, remedy = what
+    return f"{server.model} at {server.transport.shown_url} has no {thing} ({said}); {remedy}"
