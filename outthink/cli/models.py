@@ -58,11 +58,10 @@ def probe(
     from outthink.models.probe import probe as run_probe
 
     found = anyio.run(run_probe, url, model)
-    values = dataclasses.asdict(found)
     if as_json:
-        typer.echo(json.dumps(values, indent=1))
+        typer.echo(json.dumps(dataclasses.asdict(found), indent=1))
         return
-    width = max(map(len, values))
-    for name, value in values.items():
-        shown = {True: "yes", False: "no", None: "unknown"}.get(value, value) if isinstance(value, (bool, type(None))) else value
-        typer.echo(f"{name.replace('_', ' '):{width}}  {shown}")
+    rows = found.rows()
+    width = max(len(feature) for feature, _ in rows)
+    for feature, finding in rows:
+        typer.echo(f"{feature:{width}}  {finding}")
