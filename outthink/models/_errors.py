@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 from outthink.core.errors import ModelError
 
 _SECRETS = re.compile(r"\b(sk|pk|hf|gsk|xai|key)[-_][A-Za-z0-9_\-*.]{6,}|(?<=Bearer )\S+|(?<=://)[^/@\s]+(?=@)|(?<=[?&]key=)[^&\s]+")
+PASSING = (408, 409, 425, 429)  # statuses below 500 that asking again may cure
 _SHOWN = 400  # characters of a server's own words in a message
 
 
@@ -63,6 +64,13 @@ def clean_url(url: str) -> str:
         raise ModelError(f"{redact(url, None)!r} is not an address of a server; write http://host:port/v1")
     path = parts.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/completions") or "/v1"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def refused_by(reply: dict[str, object]) -> int | None:
+    """The status (400 to 499) by which an error in a reply of status 200 refuses the request; None where asking again may help."""
+    error = reply.get("error")
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 500 and code not in PASSING else None
 
 
 def words_of(body: bytes) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 from outthink.core.errors import ModelError
-from outthink.models._errors import Broken, Rejected, Unserved, redact, words_of
+from outthink.models._errors import PASSING, Broken, Rejected, Unserved, redact, words_of
 from outthink.models._limits import Entry, Limits, Retry, Window, retry_after
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Transport:
                     await asyncio.sleep(wait)
                     continue
                 self._fatal(status, words)
-                if status == 501 or (status < 500 and status not in (408, 409, 425)):
+                if status == 501 or (status < 500 and status not in PASSING):
                     raise Rejected(status, words)
                 trouble = Broken(f"http_{status}", f"answered with status {status}: {words}")
             except Broken as broken:

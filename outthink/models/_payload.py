@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from outthink.core.request import Image, Message, Request, Text
+from outthink.core.request import Capture, Image, Message, Request, Sampling, Text
 from outthink.models.templates import Template
 
 Api = Literal["chat", "completions"]
 Continuation = Literal["echo", "plain", "flag"]
 
 OWN_SAMPLERS = ("llama.cpp", "vllm")  # engines whose own defaults (top_k 40, min_p .05; the model's generation_config) change the distribution
+_VLLM_SAMPLERS = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}  # a model's generation_config sets these too
+_GREEDY_BELOW = 1e-5  # vLLM takes temperatures below this as 0
 _TOKENS_PER_MESSAGE = 16  # role markers and turn ends of every template we know need fewer
 _TOKENS_PER_REQUEST = 256  # system text that a template adds by itself (gpt-oss and Llama 3 add most, under 150)
 TOKENS_PER_IMAGE = 49_152  # dearest we know: gpt-4o-mini bills 48,169 tokens for one image of high detail; most others stay under 2,000
@@ -33,6 +35,8 @@ class Dialect:
         continuation: how it continues assistant text: `echo` (last message; the reply repeats it), `plain` (last message; the reply
             goes on), `flag` (`continue_final_message`); None where it cannot or nobody knows.
         usage_of_one: whether the usage of n choices counts the first alone; None where unknown.
+        top_logprobs: most alternatives of a token that it returns; None where no limit is known.
+        greedy_n: whether several choices may be asked at temperature 0, which vLLM refuses.
     """
 
     engine: str = "openai"
@@ -43,6 +47,20 @@ class Dialect:
     stream_usage: bool = True
     continuation: Continuation | None = None
     usage_of_one: bool | None = None
+    top_logprobs: int | None = None
+    greedy_n: bool = True
+
+    def most(self, sampling: Sampling) -> int | None:
+        """The most choices that one request of this sampling may ask; None where no limit is known."""
+        return 1 if sampling.temperature < _GREEDY_BELOW and not self.greedy_n else self.n
+
+    def lacks(self, capture: Capture) -> str | None:
+        """Which log probabilities the server does not return that are captured, and what to use in its place; None where it may have all."""
+        if (capture.token_logprobs or capture.top_logprobs) and self.logprobs is False:
+            return "no log probabilities; use the embedded engine, or a server that has them"
+        if self.top_logprobs is not None and capture.top_logprobs > self.top_logprobs:
+            return f"at most {self.top_logprobs} alternatives of a token, not {capture.top_logprobs}; capture fewer, or use the embedded engine"
+        return None
 
 
 def body_of(request: Request, n: int, *, model: str, api: Api, dialect: Dialect, template: Template | None, stream: bool, logprobs: bool) -> bytes:
@@ -75,7 +93,7 @@ def body_of(request: Request, n: int, *, model: str, api: Api, dialect: Dialect,
     body |= {"temperature": sampling.temperature, "top_p": sampling.top_p, dialect.max_tokens: sampling.max_tokens}
     if dialect.engine in OWN_SAMPLERS:
         off = -1 if dialect.engine == "vllm" else 0
-        body |= {"top_k": sampling.top_k or off, "min_p": 0.0}
+        body |= {"top_k": sampling.top_k or off, "min_p": 0.0, **(_VLLM_SAMPLERS if dialect.engine == "vllm" else {})}
     elif sampling.top_k:
         body["top_k"] = sampling.top_k
     if sampling.stop:
@@ -142,22 +160,35 @@ def prompt_bound(request: Request) -> int:
     return total
 
 
-def adapted(dialect: Dialect, words: str, n: int) -> Dialect:
-    """The dialect after the server refused a request of n choices with these words; the same one where they teach nothing.
+def adapted(dialect: Dialect, words: str, n: int, tops: int = 1) -> Dialect:
+    """The dialect after the server refused a request with these words; the same one where they teach nothing.
 
     Only what does not change the distribution of samples is given up: how many come at once, log probabilities, the seed, field names.
+
+    Args:
+        dialect: what was known.
+        words: the server's.
+        n: choices that were asked.
+        tops: alternatives of a token that were asked.
     """
     low = words.lower()
     if "max_completion_tokens" in low and dialect.max_tokens == "max_tokens":
         return replace(dialect, max_tokens="max_completion_tokens")
     if "logprob" in low and dialect.logprobs is not False:
-        return replace(dialect, logprobs=False)
+        most = _cap(low, tops)
+        return replace(dialect, logprobs=False) if most is None else replace(dialect, top_logprobs=most)
     if "stream_options" in low and dialect.stream_usage:
         return replace(dialect, stream_usage=False)
+    if n > 1 and "greedy" in low and dialect.greedy_n:
+        return replace(dialect, greedy_n=False)
     if n > 1 and re.search(r"(?<![\w.-])n(?![\w-])", low) and (dialect.n is None or dialect.n >= n):
-        caps = [int(found) for found in re.findall(r"(?:<=|at most|maximum(?: of)?|less than or equal to|up to)\s*(?:value\s*<=\s*)?(\d+)", low)]
-        fitting = [cap for cap in caps if 1 <= cap < n]
-        return replace(dialect, n=min(fitting) if fitting else 1)
+        return replace(dialect, n=_cap(low, n) or 1)
     if re.search(r"\bseed\b", low) and dialect.seed:
         return replace(dialect, seed=False)
     return dialect
+
+
+def _cap(words: str, asked: int) -> int | None:
+    # the smallest number below the one that was asked which the words give as a limit
+    pattern = r"(?:<=|at most|maximum(?: of)?|max allowed:?|less than or equal to|up to)\s*(?:value\s*<=\s*)?(\d+)"
+    return min((cap for cap in map(int, re.findall(pattern, words)) if 1 <= cap < asked), default=None)

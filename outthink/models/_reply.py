@@ -12,6 +12,7 @@ _FINISH: dict[object, Finish] = {
     "stop": "stop", "eos": "stop", "length": "length", "max_tokens": "length", "content_filter": "filter", "tool_calls": "tool",
     "function_call": "tool", None: "stop",
 }  # fmt: skip
+_ABORTED = "abort"  # what vLLM writes for a choice that the server gave up before its end
 BYTES_PER_TOKEN = 4.0  # of English text, the usual rule; only for servers that report no usage
 Json = dict[str, object]
 
@@ -73,6 +74,8 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
     content = message.get("content") if isinstance(message, dict) else 0
     if not isinstance(message, dict) or (content is not None and not isinstance(content, str)):
         return Failure("garbage", f"a choice of the reply has no readable message: {str(choice)[:80]!r}")
+    if choice.get("finish_reason") == _ABORTED:
+        return Failure("aborted", f"the server gave up a choice before its end, after {len(content or '')} characters")
     text = content or ""
     reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
     calls = _tool_calls(message.get("tool_calls"))

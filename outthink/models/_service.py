@@ -78,9 +78,9 @@ class Service:
         groups: dict[str, list[Member]] = {}
         for position, draw in enumerate(draws):
             groups.setdefault(draw.request.digest, []).append((position, draw))
-        most = 0 if self.server.streaming or len(groups) > 1 else self.server.dialect.n or len(draws)
         for members in groups.values():
-            if len(members) <= most:
+            most = self.server.dialect.most(members[0][1].request.sampling) or len(draws)
+            if len(groups) == 1 and len(members) <= most and not self.server.streaming:
                 await self._guarded(members)
             else:
                 self._spawn(members)
@@ -94,7 +94,7 @@ class Service:
                 await asyncio.wait(self.tasks)
 
     def _spawn(self, members: Sequence[Member]) -> None:
-        size = self.server.dialect.n or len(members)
+        size = self.server.dialect.most(members[0][1].request.sampling) or len(members)
         for start in range(0, len(members), size):
             task = asyncio.create_task(self._guarded(members[start : start + size]))
             self.tasks.add(task)
@@ -115,18 +115,19 @@ class Service:
         wants = request.capture.token_logprobs or request.capture.top_logprobs > 0
         while True:
             dialect = server.dialect
-            if dialect.n is not None and len(members) > dialect.n:
+            most = dialect.most(request.sampling)
+            if most is not None and len(members) > most:
                 return self._spawn(members)
-            if wants and dialect.logprobs is False:
-                message = f"{server.transport.shown_url} returns no log probabilities, which this request captures; use the embedded engine"
-                return self._fail(members, "capability", message)
+            lacking = dialect.lacks(request.capture)
+            if lacking:
+                return self._fail(members, "capability", f"{server.transport.shown_url} returns {lacking}")
             asks = wants or (server.ask_logprobs and dialect.logprobs is True)
             try:
                 return self._deliver(members, await self._ask(members, dialect, asks), wants)
             except Rejected as refusal:
                 if refusal.status == 404:
                     raise await server.unknown(refusal.message) from refusal
-                server.dialect = adapted(server.dialect, refusal.message, len(members))
+                server.dialect = adapted(server.dialect, refusal.message, len(members), request.capture.top_logprobs)
                 if server.dialect == dialect:
                     return self._fail(members, *_refused(server, refusal))
             except Unserved as unserved:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from outthink.models._errors import Broken, words_of
+from outthink.models._errors import Broken, Rejected, refused_by, words_of
 from outthink.models._reply import Json
 from outthink.models._sse import DONE, EventParser
 
 if TYPE_CHECKING:
     import aiohttp
 
+_COLUMNS = ("content", "token_logprobs", "top_logprobs")  # of log probabilities: chat's, and those of raw completions
 Emit = Callable[[int, str, str, int], None]
 """Called with (choice, new text, new reasoning, tokens) as pieces arrive."""
 
@@ -23,7 +24,7 @@ class _Partial:
     text: str = ""
     reasoning: str = ""
     finish: str | None = None
-    logprobs: list[object] | None = None
+    logprobs: dict[str, list[object]] | None = None
     calls: dict[int, Json] = field(default_factory=dict)
     echo: str = ""
 
@@ -67,10 +68,7 @@ class Assembly:
         part.text += new
         part.reasoning += reasoning
         tokens = 1 if text or reasoning else 0
-        logprobs = choice.get("logprobs")
-        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
-            part.logprobs = [*(part.logprobs or ()), *logprobs["content"]]
-            tokens = len(logprobs["content"])
+        tokens = self._add_logprobs(part, choice.get("logprobs")) or tokens
         calls = piece.get("tool_calls")
         for position, call in enumerate(calls if isinstance(calls, list) else ()):
             self._add_call(part, position, call)
@@ -94,6 +92,16 @@ class Assembly:
         return new
 
     @staticmethod
+    def _add_logprobs(part: _Partial, logprobs: object) -> int:
+        columns = {name: logprobs[name] for name in _COLUMNS if isinstance(logprobs.get(name), list)} if isinstance(logprobs, dict) else {}
+        if not columns:
+            return 0
+        part.logprobs = part.logprobs or {}
+        for name, values in columns.items():
+            part.logprobs.setdefault(name, []).extend(values)
+        return max(map(len, columns.values()))
+
+    @staticmethod
     def _add_call(part: _Partial, position: int, call: Json) -> None:
         number = call.get("index", position)
         known = part.calls.setdefault(number if isinstance(number, int) else position, {"id": "", "function": {"name": "", "arguments": ""}})
@@ -110,8 +118,7 @@ class Assembly:
     @staticmethod
     def _choice(index: int, part: _Partial) -> Json:
         message: Json = {"content": part.text, "reasoning_content": part.reasoning, "tool_calls": list(part.calls.values())}
-        logprobs = None if part.logprobs is None else {"content": part.logprobs}
-        return {"index": index, "message": message, "finish_reason": part.finish, "logprobs": logprobs}
+        return {"index": index, "message": message, "finish_reason": part.finish, "logprobs": part.logprobs}
 
     def unfinished(self) -> list[int]:
         """Choices that began and did not end."""
@@ -138,6 +145,7 @@ async def read_stream(response: aiohttp.ClientResponse, assembly: Assembly) -> S
 
     Raises:
         Broken: nothing usable came; asking again repeats nothing that was passed on.
+        Rejected: the server refuses the request, as the first event says.
     """
     import aiohttp
 
@@ -173,6 +181,10 @@ async def _events(response: aiohttp.ClientResponse, assembly: Assembly) -> bool:
             if not isinstance(event, dict):
                 raise Broken("garbage", f"streamed JSON that is not an object: {data[:80]!r}")
             if event.get("error"):
-                raise Broken("error", f"reported an error in the stream: {words_of(data.encode())}")
+                words = words_of(data.encode())
+                status = refused_by(event)
+                if status is not None and not assembly.choices:  # vLLM refuses some requests only after it has begun to stream
+                    raise Rejected(status, words)
+                raise Broken("error", f"reported an error in the stream: {words}")
             assembly.add(event)
     return False

@@ -1,7 +1,7 @@
 """Models behind an OpenAI-compatible address: llama.cpp, vLLM, Ollama, SGLang, and hosted ones.
 
-Run here against llama.cpp's server. The dialect of vLLM (`continue_final_message`, prompt log probabilities by `echo`) is
-unverified: it is tested on exchanges written by hand, none of them recorded from a running vLLM.
+Run against llama.cpp's server and vLLM 0.32.0; the exchanges of vLLM that the tests play back were recorded from a running server
+(`tests/models/recordings`). What other servers do by the probe stands in `docs/servers.md`.
 
 Cost: n draws of one request are one HTTP request where the server honours `n`, else n. The answer comes whole unless `streaming` is
 set; closing the stream aborts what is in flight, which makes servers stop generating.
@@ -29,7 +29,7 @@ __all__ = ["Limits", "OpenAIModel", "Retry", "connect"]
 
 DEFAULT_URL = "https://api.openai.com/v1"
 _LIMITS, _RETRY = Limits(), Retry()
-# what these engines' servers do where no probe says otherwise
+# what these engines' servers do where no probe says otherwise; they return log probabilities as well
 _CONTINUATION: dict[str, Continuation] = {"llama.cpp": "echo", "vllm": "flag"}
 
 
@@ -90,8 +90,9 @@ class OpenAIModel:
             return f"{who}: exact self-certainty needs the full vocabulary, which no server sends; use the transformers backend"
         if capture.hidden is not None:
             return f"{who}: hidden states do not come over HTTP; use the transformers backend"
-        if (capture.token_logprobs or capture.top_logprobs) and dialect.logprobs is False:
-            return f"{who} returns no log probabilities; use the embedded engine, or a server that has them"
+        lacking = dialect.lacks(capture)
+        if lacking:
+            return f"{who} returns {lacking}"
         if request.sampling.grammar is not None and self.engine != "llama.cpp":
             return f"{who}: GBNF grammars are llama.cpp's; use its server, the embedded engine, or json_schema"
         if server.api == "completions":
@@ -155,9 +156,13 @@ class OpenAIModel:
 
 def _dialect(engine: str, probe: Probe | None) -> Dialect:
     if probe is None:
-        return Dialect(engine, continuation=_CONTINUATION.get(engine), usage_of_one=True if engine == "llama.cpp" else None)
-    n = probe.n_limit if probe.n_honoured else 1
-    return Dialect(engine, n, probe.logprobs, probe.seed is not False, continuation=probe.continuation, usage_of_one=probe.usage_of_one)
+        known, of_one = engine in _CONTINUATION, True if engine == "llama.cpp" else None
+        way = _CONTINUATION.get(engine)
+        return Dialect(engine, logprobs=known or None, continuation=way, usage_of_one=of_one, greedy_n=engine != "vllm")
+    return Dialect(
+        engine, probe.n_limit if probe.n_honoured else 1, probe.logprobs, probe.seed is not False, continuation=probe.continuation,
+        usage_of_one=probe.usage_of_one, greedy_n=engine != "vllm",
+    )  # fmt: skip
 
 
 async def connect(

@@ -50,6 +50,17 @@ def test_a_server_without_n_is_found_out_once_and_nothing_is_lost(limit: int, re
     assert [body.get("n", 1) for body in stub.bodies].count(16) == 1
 
 
+def test_a_server_that_takes_greedy_samples_one_by_one_still_takes_others_together():
+    stub = Stub(SIXTEEN, script=[failing(400, "n must be 1 when using greedy sampling, got 3.")])  # words of vLLM 0.32.0
+    greedy = Request(ASK.messages, sampling=ASK.sampling.greedy())
+
+    async def both(model: OpenAIModel) -> list[str]:
+        return texts(await drain(model, draws(3, greedy))) + texts(await drain(model, draws(3)))
+
+    assert len(run(stub, both)) == 6
+    assert [body.get("n", 1) for body in stub.bodies] == [3, 1, 1, 1, 3]
+
+
 def test_different_requests_go_apart_and_at_once():
     stub = Stub(delay_s=0.05)
     asked = [Draw(Request.ask(f"{i}?"), 0, i) for i in range(6)]
@@ -141,6 +152,26 @@ class TestLogprobs:
         run(stub)
         assert "logprobs" not in stub.bodies[0]
 
+    @pytest.mark.parametrize("engine", ["llama.cpp", "vllm"])
+    def test_engines_that_have_them_are_asked_without_a_probe(self, engine: str):
+        # else best_of_n has nothing to judge by on a server that nobody probed
+        (done,) = run(Stub(("a b",)), engine=engine)
+        assert done.logprob == -1.0
+
+    def test_a_limit_of_alternatives_is_learnt_and_costs_nobody_else_the_log_probabilities(self):
+        words = "Requested sample logprobs of 50, which is greater than max allowed: 20 (parameter=logprobs, value=50)"  # of vLLM 0.32.0
+        stub = Stub(("a b",), script=[failing(400, words)])
+        wide = Request(ASK.messages, capture=Capture(top_logprobs=50))
+
+        async def go(model: OpenAIModel) -> tuple[list[Completion | Failure], str | None, list[Completion | Failure]]:
+            return await drain(model, draws(1, wide)), model.refuses(wide), await drain(model, draws(1, _capturing()))
+
+        (failed,), refusal, (done,) = run(stub, go)
+        assert failed.kind == "capability"
+        assert "at most 20" in failed.message
+        assert "at most 20" in refusal
+        assert done.token_logprobs == (-0.5, -0.5)
+
     def test_a_refusal_is_learnt_once(self):
         stub = Stub(logprobs="refuse")
 
@@ -173,12 +204,6 @@ class TestContinuation:
         assert texts(run(stub, request=self.PREFIXED, engine="llama.cpp", streaming=streamed)) == [" is 42."]
         assert stub.bodies[0]["messages"][-1] == {"role": "assistant", "content": "The answer"}
 
-    def test_vllm_is_told_to_continue_and_does_not_echo(self):
-        # unverified: written by hand, not recorded from a running vLLM
-        stub = Stub((" is 42.",), echo=False)
-        assert texts(run(stub, request=self.PREFIXED, engine="vllm")) == [" is 42."]
-        assert (stub.bodies[0]["continue_final_message"], stub.bodies[0]["add_generation_prompt"]) == (True, False)
-
     def test_an_unknown_server_is_not_trusted_with_it(self):
         assert "outthink probe" in (OpenAIModel("x").refuses(self.PREFIXED) or "")
         assert OpenAIModel("x", probe=_probe(continuation="plain")).refuses(self.PREFIXED) is None
@@ -210,7 +235,6 @@ class TestRefusals:
 
 class TestScoresAndEmbeddings:
     def test_scores_are_those_of_the_continuation(self):
-        # unverified: the shape of vLLM's log probabilities, written by hand
         whole = "Q: 1+1? A: 2"
         logprobs = {"tokens": ["Q:", " 1+1?", " A:", " 2", "."], "token_logprobs": [None, -1.0, -2.0, -0.25, -9.0], "text_offset": [0, 2, 7, 10, 12]}
         stub = Stub(script=[replying({"choices": [{"text": whole + ".", "logprobs": logprobs}]})])

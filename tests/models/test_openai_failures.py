@@ -66,6 +66,15 @@ class TestBadReplies:
         (done,) = run(Stub(script=[replying({"error": {"message": "the worker died"}})] * 9))
         assert "the worker died" in done.message
 
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_a_choice_that_the_server_gave_up_is_no_answer(self, streamed: bool):
+        # vLLM's finish reason for a request that its engine aborts
+        events = [json.dumps(delta(0, "half an")), json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "abort"}]}), "[DONE]"]
+        whole = replying({"choices": [{"message": {"content": "half an"}, "finish_reason": "abort"}]})
+        (done,) = run(Stub(script=[streaming(events) if streamed else whole]), streaming=streamed)
+        assert done.kind == "aborted"
+        assert "7 characters" in done.message
+
     @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
     def test_a_model_that_only_thought(self, name: str):
         choice = {"index": 0, "message": {"content": None, name: "hmm, let me see"}, "finish_reason": "length"}
@@ -189,6 +198,14 @@ class TestStreams:
     def test_an_error_in_a_stream(self):
         (done,) = run(Stub(script=[streaming([json.dumps(delta(0, "half")), '{"error": {"message": "out of memory"}}'])]), streaming=True)
         assert "out of memory" in done.message
+
+    @pytest.mark.parametrize(("code", "tries", "kind"), [(400, 1, "rejected"), (500, FAST.tries, "error"), (None, FAST.tries, "error")])
+    def test_an_error_before_anything_came_is_asked_again_unless_it_refuses(self, code: int | None, tries: int, kind: str):
+        refusal = json.dumps({"error": {"message": "that is not to be had", "type": "BadRequestError", "param": None, "code": code}})
+        stub = Stub(script=[streaming([refusal, "[DONE]"])] * 9)
+        (done,) = run(stub, streaming=True)
+        assert (done.kind, len(stub.bodies)) == (kind, tries)
+        assert "not to be had" in done.message
 
     def test_reasoning_is_streamed_apart(self):
         events = [
