@@ -47,6 +47,15 @@ class TokenLogprobs:
         return sum(self.logprobs)
 
 
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The vector of one text, and the tokens that the text was."""
+
+    vector: tuple[float, ...]
+    prompt_tokens: int = 0
+    basis: Basis = "counted"
+
+
 _CAPTURED = ("token_ids", "token_logprobs", "top_logprobs", "self_certainty", "hidden")
 
 

@@ -76,7 +76,7 @@ def _prepare(session: Session, ask: Ask, n: int, judged_by: Verifier | None, wav
     batch = (wave, request.digest)  # equal prompts of one call are one prompt
     first_seed = session.seed(request.digest)
     flights = []
-    path, model_key, of_problem = session.path, session.model_key, problem.id if problem else _problem_of(session)
+    path, model_key, of_problem = session.path, session.model_key, problem.id if problem else problem_of(session)
     for index in session.shared.draws(path, request.digest, n):
         draw = Draw(request, index, (first_seed + index) & 0x7FFFFFFF, of_problem)
         key = call_key(path, request.digest, model_key, index)
@@ -84,7 +84,8 @@ def _prepare(session: Session, ask: Ask, n: int, judged_by: Verifier | None, wav
     return flights
 
 
-def _problem_of(session: Session) -> str | None:
+def problem_of(session: Session) -> str | None:
+    """The problem that is being solved at this place, by its name; None where the place has none."""
     return str(session.place[0]) if session.place and not str(session.place[0]).startswith("seed=") else None
 
 

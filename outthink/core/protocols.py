@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
-from outthink.core.completion import Chunk, TokenLogprobs
+from outthink.core.completion import Chunk, Embedding, TokenLogprobs
 from outthink.core.problem import Problem
 from outthink.core.request import Draw, Prefix, Request, Sampling
 from outthink.core.solution import Candidate, Judgement, Preference, Solution
@@ -14,6 +14,8 @@ from outthink.core.spend import Price, Spend
 
 if TYPE_CHECKING:
     from outthink.core.session import Session
+
+Scores = Literal["no", "each", "once"]
 
 
 @runtime_checkable
@@ -25,6 +27,8 @@ class Model(Protocol):
         engine: what runs them, such as `llama.cpp`; part of every call's key.
         price: what tokens cost.
         shares_prompt: whether n samples of one request are billed one prompt (n-sampling, a shared prefill).
+        scores: whether it is known that `score` works, and what it bills: `no`, `each` (the prompt with every continuation), `once`
+            (one prompt for all continuations of a call).
     """
 
     name: str
@@ -37,6 +41,9 @@ class Model(Protocol):
 
     @property
     def shares_prompt(self) -> bool: ...
+
+    @property
+    def scores(self) -> Scores: ...
 
     def refuses(self, request: Request) -> str | None:
         """Why this model cannot serve the request, and which backend can; None if it can. Asked before the first token."""
@@ -55,11 +62,21 @@ class Model(Protocol):
         ...
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
-        """Teacher-forced log probabilities of continuations of the request's prompt."""
+        """Teacher-forced log probabilities of continuations of the request's prompt, at temperature 1 whatever its sampling.
+
+        Raises:
+            CapabilityError: it cannot score; names a backend that can.
+            ModelError: it could not be served.
+        """
         ...
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector for each text."""
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
+        """One vector for each text, and the tokens that it was.
+
+        Raises:
+            CapabilityError: it has no embeddings; names a backend that has.
+            ModelError: it could not be served.
+        """
         ...
 
     async def aclose(self) -> None:

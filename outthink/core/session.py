@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from outthink.core import flights
-from outthink.core.admission import admitted
-from outthink.core.completion import TokenLogprobs, Usage
+from outthink.core import calls, flights
+from outthink.core.completion import Embedding, TokenLogprobs, Usage
 from outthink.core.errors import CapabilityError, VerifierError
-from outthink.core.journal import Call, CallKind, Journal, call_key
+from outthink.core.journal import Call, CallKind, Journal
 from outthink.core.keys import digest, place_seed
 from outthink.core.meter import Hold, Meter, Place, Ticket
 from outthink.core.problem import Problem
@@ -221,36 +219,39 @@ class Session:
         self, kind: CallKind, model: str, problem: str, digests: Sequence[str], parents: Sequence[str], bodies: Sequence[dict[str, object]]
     ) -> None:
         # results without a cost of their own (what they sampled is recorded apart): written once, a resumed run finds them
-        calls = []
+        rows = []
         for content, parent, body in zip(digests, parents, bodies, strict=True):
             draw = self.shared.draws(self.path, content + model, 1)[0]
             state = "failed" if body.get("failure") else "done"
-            calls.append(
+            rows.append(
                 Call(self.path, content, draw, kind, state, self.role_name, problem, model, parent or None, body=body)  # type: ignore[arg-type]
             )
-        known = self.shared.journal.find([call.key for call in calls], failed=True)
-        self.shared.journal.append([call for call in calls if call.key not in known or (known[call.key].state, call.state) == ("failed", "done")])
+        known = self.shared.journal.find([call.key for call in rows], failed=True)
+        self.shared.journal.append([call for call in rows if call.key not in known or (known[call.key].state, call.state) == ("failed", "done")])
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs | None]:
-        """Teacher-forced log probabilities of continuations; None where the budget did not reach.
+        """Log probabilities of given continuations, token by token, by the model's own softmax at temperature 1; see `score_each`."""
+        return (await self.score_each([(request, continuations)]))[0]
+
+    async def score_each(self, asks: Sequence[tuple[Request, Sequence[Prefix]]]) -> list[list[TokenLogprobs | None]]:
+        """Score continuations of each of several prompts in one go; None where the budget did not reach.
+
+        A continuation costs its tokens as prompt tokens, and the prompt: with each, or once where the model's `scores` says so.
 
         Raises:
-            CapabilityError: the model cannot score.
+            CapabilityError: the model cannot score; the message names a backend that can.
+            ModelError: it could not be served.
         """
-        reason = self.model.refuses(request)
-        if reason:
-            raise CapabilityError(reason)
-        prompt = self.model.prompt_bound(request)
+        return await calls.score_each(self, asks)
 
-        async def one(position: int) -> tuple[dict[str, object], Spend]:
-            (scored,) = await self.model.score(request, [continuations[position]])
-            usage = Usage(scored.prompt_tokens + len(scored.tokens), 0)
-            return {"tokens": scored.tokens, "logprobs": scored.logprobs, "prompt_tokens": scored.prompt_tokens}, self.model.price.of(usage)
+    async def embed(self, texts: Sequence[str]) -> list[Embedding | None]:
+        """The vectors of texts; None where the budget did not reach. A text costs its tokens as prompt tokens.
 
-        digests = [digest("score", request.digest, c.text, json.dumps(c.token_ids)) for c in continuations]
-        bounds = [self.model.price.of(Usage(prompt + len(c.text.encode()) + 8, 0)) for c in continuations]
-        bodies = await self._metered("score", self.model_key, digests, bounds, one)
-        return [None if b is None else TokenLogprobs(tuple(b["tokens"]), tuple(b["logprobs"]), b["prompt_tokens"]) for b in bodies]  # type: ignore[arg-type]
+        Raises:
+            CapabilityError: the model has no embeddings; the message names a backend that has.
+            ModelError: it could not be served.
+        """
+        return await calls.embed(self, texts)
 
     async def execute(self, jobs: Sequence[Job]) -> list[Outcome | None]:
         """Run code in the sandbox, metered in CPU seconds; None where the budget did not reach.
@@ -258,62 +259,9 @@ class Session:
         Raises:
             CapabilityError: there is no sandbox.
         """
-        sandbox = self.shared.sandbox
-        if sandbox is None:
+        if self.shared.sandbox is None:
             raise CapabilityError("this strategy runs code and no sandbox was given; pass sandbox=... to the session")
-
-        async def one(position: int) -> tuple[dict[str, object], Spend]:
-            (outcome,) = await sandbox.run([jobs[position]])
-            return dataclasses.asdict(outcome), Spend(calls=1, cpu_seconds=outcome.cpu_seconds)
-
-        digests = [digest("execute", json.dumps(dataclasses.asdict(job))) for job in jobs]
-        bounds = [Spend(calls=1, cpu_seconds=job.cpu_seconds) for job in jobs]
-        bodies = await self._metered("execute", sandbox.name, digests, bounds, one)
-        return [None if body is None else Outcome(**body) for body in bodies]  # type: ignore[arg-type]
-
-    async def _metered(
-        self, kind: CallKind, model: str, digests: Sequence[str], bounds: Sequence[Spend],
-        compute: Callable[[int], Awaitable[tuple[dict[str, object], Spend]]],
-    ) -> list[dict[str, object] | None]:  # fmt: skip
-        # admission, lookup, work, record and settlement for calls that do not stream
-        shared = self.shared
-        draws = [shared.draws(self.path, content + kind, 1)[0] for content in digests]
-        keys = [call_key(self.path, content, model, draw) for content, draw in zip(digests, draws, strict=True)]
-        known = shared.journal.find(keys)
-        tickets = [self.ticket(bound, bound, object()) for bound in bounds]
-        results: list[dict[str, object] | None] = [None] * len(digests)
-
-        async def serve(position: int) -> None:
-            ticket, charged, paid = tickets[position], Spend(), Spend()
-            try:
-                call = known.get(keys[position])
-                if call is None:
-                    body, charged = await compute(position)
-                    paid = charged
-                    call = Call(
-                        self.path,
-                        digests[position],
-                        draws[position],
-                        kind,
-                        "done",
-                        self.role_name,
-                        None,
-                        model,
-                        None,
-                        charged,
-                        paid,
-                        body=body,
-                    )
-                    shared.journal.append([call])
-                results[position], charged = call.body, call.charged
-            finally:
-                if results[position] is None:
-                    ticket.refused = "seconds"
-                shared.enter(self.role_name, [charged], [paid])
-                shared.turnstile.settle(ticket, charged)
-
-        await admitted(shared, self.place, tickets, lambda positions: [partial(serve, position) for position in positions])
-        return results
+        return await calls.execute(self, self.shared.sandbox, jobs)
 
     def ticket(self, bound: Spend, shared: Spend, batch: Hashable, share: Spend = Spend()) -> Ticket:
         """A ticket of this session for the turnstile."""

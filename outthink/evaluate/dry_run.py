@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 from outthink.core.attempt import attempt
-from outthink.core.completion import Chunk, Completion, TokenLogprobs, Usage
+from outthink.core.completion import Chunk, Completion, Embedding, TokenLogprobs, Usage
 from outthink.core.errors import ModelError
 from outthink.core.journal import Journal
-from outthink.core.protocols import Model
+from outthink.core.protocols import Model, Scores
 from outthink.core.request import Draw, Prefix, Request
 from outthink.core.session import Session
 from outthink.core.spend import SPEND_FIELDS, Budget, Spend
@@ -53,6 +53,7 @@ class _Worst:
         self.name, self.engine, self.price = model.name, model.engine, model.price
         # under a cap samples are admitted in waves, each with a prompt of its own; in the end each alone
         self.shares_prompt = model.shares_prompt and not capped
+        self.scores: Scores = "each" if model.scores == "once" and capped else model.scores
         self.prompt_characters = 0
 
     def refuses(self, request: Request) -> str | None:
@@ -76,7 +77,7 @@ class _Worst:
         self.prompt_characters += sum(len(message.text) for message in request.messages) * len(continuations)
         return [TokenLogprobs(("",) * (len(c.text.encode()) + 8), (0.0,) * (len(c.text.encode()) + 8), prompt) for c in continuations]
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         raise ModelError("embeddings have no forecast; run the plan without --dry-run")
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ tokeniser through its loopback address.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import secrets
@@ -40,12 +41,13 @@ class Engine:
         context: tokens of one sample, prompt included.
         slots: samples that are generated at once.
         threads: for generation and prefill.
+        pooling: start it for embeddings that are pooled so (`mean`, `cls`, `last`); None starts it for generation.
 
     Raises:
         ModelError: not a GGUF file, or one that the engine cannot load.
     """
 
-    def __init__(self, path: Path, *, context: int, slots: int, threads: int) -> None:
+    def __init__(self, path: Path, *, context: int, slots: int, threads: int, pooling: str | None = None) -> None:
         # its threads spin while they wait, which on a busy machine costs ten times the work; the variable is read when the library loads
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         xllamacpp = need("xllamacpp", extra="local")
@@ -66,6 +68,10 @@ class Engine:
         parameters.fit_params = False
         parameters.cache_ram_mib = 0  # idle prompts kept in memory slow the hand-over of slots
         parameters.ui = False
+        if pooling is not None:
+            parameters.embedding = True
+            parameters.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
+            parameters.n_batch = parameters.n_ubatch = context  # a text is pooled in one piece
         self._key = secrets.token_urlsafe()  # its address is open to every user of this machine
         parameters.api_keys = [self._key]
         try:
@@ -92,6 +98,25 @@ class Engine:
                 return found
         except urllib.error.HTTPError as error:
             raise Refused(error.read().decode(errors="replace")) from error
+
+    @functools.cached_property
+    def letter(self) -> int:
+        """A token that is one letter."""
+        tokens: list[int] = self.ask("/tokenize", {"content": "a", "add_special": False})["tokens"]
+        return tokens[-1]
+
+    async def embed(self, texts: list[str]) -> dict[str, Any]:
+        """The engine's reply about these texts, in OpenAI's shape. A call cannot be cut: it is waited for.
+
+        Raises:
+            Refused: the engine's own message (a text that is empty, or too long).
+        """
+        future = asyncio.get_running_loop().run_in_executor(self._pool, self._server.handle_embeddings, json.dumps({"input": texts}))
+        await _ended(future)
+        reply: dict[str, Any] = json.loads(future.result())
+        if "error" in reply:
+            raise Refused(str(reply["error"].get("message", reply["error"])))
+        return reply
 
     async def complete(self, body: dict[str, object]) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Stream a completion, the pieces of a `PIECES_S` together; closing the generator stops it and waits until the engine has let go.
@@ -137,12 +162,7 @@ class Engine:
                     yield read
         finally:
             stop.set()
-            while not future.done():  # a few milliseconds: the engine looks at the flag at every token
-                try:
-                    await asyncio.shield(future)
-                except asyncio.CancelledError:
-                    if future.cancelled():
-                        raise
+            await _ended(future)  # a few milliseconds: the engine looks at the flag at every token
         future.result()
 
     def close(self) -> None:
@@ -150,3 +170,19 @@ class Engine:
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._pid == os.getpid():  # a forked child has no engine threads to stop, and would wait for them forever
             self._server = None
+
+
+async def _ended(future: asyncio.Future[Any]) -> None:
+    # the thread goes on whatever becomes of who waits for it; a cancellation is passed on when it has ended
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError as error:
+            if future.cancelled():
+                raise
+            cancelled = error
+        except Exception:
+            break  # raised by whoever asks for the result
+    if cancelled is not None:
+        raise cancelled

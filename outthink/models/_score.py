@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import partial
 
-from outthink.core.completion import TokenLogprobs
+from outthink.core.completion import Basis, Embedding, TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError
+from outthink.core.request import Prefix
+from outthink.core.together import together
 from outthink.models._errors import Rejected, Unserved
+from outthink.models._reply import BYTES_PER_TOKEN, Reported, share
 from outthink.models._service import Server
 
 # what is asked, and who has it
-_SCORES = "prompt log probabilities", "vLLM's server and the transformers backend have them"
+_SCORES = "prompt log probabilities", "the embedded engine and vLLM's server have them"
 _EMBEDDINGS = "embeddings", "serve a model made for them (vLLM), or start the server so that it has them (llama.cpp: --embeddings)"
+
+
+async def scored_each(server: Server, prompt: str, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
+    """Score several continuations of one prompt at once, each in a request of its own.
+
+    Raises:
+        CapabilityError: the server does not return log probabilities of a prompt, or is given tokens in place of a text.
+    """
+    if any(continuation.token_ids and not continuation.text for continuation in continuations):
+        who = f"{server.model} at {server.transport.shown_url}"
+        raise CapabilityError(f"{who} scores texts, not token ids; give the text, or use the embedded engine")
+    found: dict[int, TokenLogprobs] = {}
+
+    async def one(position: int) -> None:
+        found[position] = await scored(server, prompt, continuations[position].text)
+
+    await together(partial(one, position) for position in range(len(continuations)))
+    return [found[position] for position in range(len(continuations))]
 
 
 async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprobs:
@@ -50,8 +73,8 @@ async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprob
     return TokenLogprobs(tuple(token for token, _ in kept), tuple(value for _, value in kept), before)
 
 
-async def embeddings(server: Server, texts: list[str]) -> list[list[float]]:
-    """One vector for each text, in order.
+async def embeddings(server: Server, texts: list[str]) -> list[Embedding]:
+    """One vector for each text, in order; the tokens that the server reports for all are shared out by length.
 
     Raises:
         CapabilityError: the server has no embeddings.
@@ -63,14 +86,19 @@ async def embeddings(server: Server, texts: list[str]) -> list[list[float]]:
     if len(entries) != len(texts):
         raise ModelError(f"{server.transport.shown_url} returned {len(entries)} embeddings for {len(texts)} texts; it must return one each")
     entries.sort(key=lambda entry: entry.get("index", 0))
-    return [[float(value) for value in entry["embedding"]] for entry in entries]
+    reported = Reported.of(reply).prompt
+    sizes = [len(text.encode()) for text in texts]
+    counts = [round(size / BYTES_PER_TOKEN) + 1 for size in sizes] if reported is None else share(reported, sizes)
+    basis: Basis = "reported" if reported is not None and len(texts) == 1 else "estimated"
+    return [Embedding(tuple(float(value) for value in entry["embedding"]), count, basis) for entry, count in zip(entries, counts, strict=True)]
 
 
 async def _asked(server: Server, path: str, body: dict[str, object], what: tuple[str, str]) -> dict[str, object]:
     try:
         return await server.transport.post(path, json.dumps(body).encode())
     except Rejected as refusal:
-        raise CapabilityError(_lacks(server, what, f"status {refusal.status}: {refusal.message}")) from refusal
+        who = "the embedded engine has them" if path == "/embeddings" else _WHO
+        raise CapabilityError(_lacks(server, what, f"status {refusal.status}: {refusal.message}", who)) from refusal
     except Unserved as unserved:
         raise ModelError(unserved.message) from unserved
 

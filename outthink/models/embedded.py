@@ -3,6 +3,10 @@
 Samples of one prompt share its prefill and are generated in one batch. Every sample has its own seed: sample i of n is the text that
 it would be alone. Other requests in the same batch, or a prompt found in the cache, can change the last bits of a probability and so,
 now and then, a token: two runs of a program agree closely, not exactly. What is recorded stays as it is.
+
+The engine does not tell a token that ends inside a character (of an emoji, of a rare Chinese character). Which it was follows from the
+text and the vocabulary, or else from drawing the sample again with its seed; its log probability is read by scoring it. That costs
+about one step of the model for each such token, and is not charged.
 """
 
 from __future__ import annotations
@@ -18,13 +22,19 @@ from typing import Any
 
 import anyio
 
-from outthink.core.completion import Chunk, Completion, Failure, Finish, TokenLogprobs, Usage
+from outthink.core.completion import Chunk, Embedding, Failure, TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError
-from outthink.core.request import Capture, Draw, Message, Prefix, Request
+from outthink.core.protocols import Scores
+from outthink.core.request import Draw, Message, Prefix, Request
 from outthink.core.spend import Price
-from outthink.models import _llama
+from outthink.models import _gguf, _llama
+from outthink.models._forced import place, places
+from outthink.models._recover import Vocabulary
+from outthink.models._writer import Writer, read
 
 Prompt = str | list[int]
+_POOLING = {1: "mean", 2: "cls", 3: "last"}  # as GGUF files number them
+_TEXTS = 8  # embedded in one call of the engine, which cannot be cut
 
 
 class EmbeddedModel:
@@ -43,6 +53,7 @@ class EmbeddedModel:
 
     engine = "llama.cpp"
     shares_prompt = True
+    scores: Scores = "once"
 
     def __init__(self, path: Path | str, *, price: Price | None = None, threads: int | None = None, context: int = 2048, slots: int = 16) -> None:
         self.path = Path(path)
@@ -59,6 +70,19 @@ class EmbeddedModel:
         return _llama.Engine(self.path, context=self.context, slots=self.slots, threads=self._threads)
 
     @functools.cached_property
+    def _embedder(self) -> _llama.Engine:
+        # an engine of its own: pooling would change how the other one batches
+        found = _gguf.metadata(self.path)
+        pooling = found.get(f"{bytes(found.get('general.architecture', b'')).decode()}.pooling_type")  # type: ignore[arg-type]
+        way = _POOLING.get(pooling, "mean") if isinstance(pooling, int) else "mean"
+        return _llama.Engine(self.path, context=self.context, slots=4, threads=self._threads, pooling=way)
+
+    @functools.cached_property
+    def _vocabulary(self) -> Vocabulary | None:
+        pieces = _gguf.pieces(self.path)
+        return None if pieces is None else Vocabulary(pieces)
+
+    @functools.cached_property
     def price(self) -> Price:
         """What tokens cost: the given price, or FLOPs from the model's size."""
         if self._price is not None:
@@ -68,6 +92,18 @@ class EmbeddedModel:
 
     def refuses(self, request: Request) -> str | None:
         """Images, tools, self-certainty, hidden states, and prompts that leave no room in the context."""
+        reason = self._unable(request)
+        if reason:
+            return reason
+        prompt = self.prompt_bound(request)
+        if prompt + request.sampling.max_tokens > self.context:
+            return (
+                f"{self.name}: a prompt of {prompt} tokens and max_tokens {request.sampling.max_tokens} do not fit into its context of "
+                f"{self.context}; lower max_tokens to {max(0, self.context - prompt)} or open the model with a larger context"
+            )
+        return None
+
+    def _unable(self, request: Request) -> str | None:
         capture = request.capture
         if any(not isinstance(message.content, str) for message in request.messages):
             return f"{self.name}: the embedded engine takes text only; for images use a server with a vision model (--model http://host:port/v1)"
@@ -75,12 +111,6 @@ class EmbeddedModel:
             return f"{self.name}: the embedded engine has no tool calls; use an OpenAI-compatible server"
         if capture.self_certainty or capture.hidden:
             return f"{self.name}: self-certainty and hidden states need the whole vocabulary and the layers; use the transformers backend"
-        prompt = self.prompt_bound(request)
-        if prompt + request.sampling.max_tokens > self.context:
-            return (
-                f"{self.name}: a prompt of {prompt} tokens and max_tokens {request.sampling.max_tokens} do not fit into its context of "
-                f"{self.context}; lower max_tokens to {max(0, self.context - prompt)} or open the model with a larger context"
-            )
         return None
 
     def prompt_bound(self, request: Request) -> int:
@@ -103,6 +133,10 @@ class EmbeddedModel:
         tokens: list[int] = self._engine.ask("/tokenize", {"content": text, "parse_special": True, "add_special": True})["tokens"]
         return tokens
 
+    def _prompt_tokens(self, request: Request) -> list[int]:
+        prompt = self._rendered(request.messages, request.prefix)
+        return prompt if isinstance(prompt, list) else self._tokens(prompt)
+
     def _count(self, messages: tuple[Message, ...], prefix: Prefix | None) -> int:
         prompt = self._rendered(messages, prefix)
         return len(prompt) if isinstance(prompt, list) else len(self._tokens(prompt))
@@ -123,18 +157,43 @@ class EmbeddedModel:
                 group.cancel_scope.cancel()
 
     async def _serve(self, draws: Sequence[Draw], positions: list[int], send: Any) -> None:
-        capture = draws[positions[0]].request.capture
-        writers = {index: _Writer(position, capture) for index, position in enumerate(positions)}
-        async with send:
+        first = draws[positions[0]]
+        writers = {index: Writer(position, first.request.capture) for index, position in enumerate(positions)}
+        async with send, anyio.create_task_group() as group:
             try:
-                async with contextlib.aclosing(self._engine.complete(self._body(draws[positions[0]], len(positions)))) as batches:
+                async with contextlib.aclosing(self._engine.complete(self._body(first, len(positions)))) as batches:
                     async for pieces in batches:
-                        for chunk in _read(pieces, writers):
+                        ended = {writer.position for writer in writers.values() if writer.ended}
+                        for chunk in read(pieces, writers):
                             await send.send(chunk)
+                        for writer in writers.values():
+                            if writer.ended and writer.lost and writer.position not in ended:
+                                group.start_soon(self._find, draws[writer.position], writer, send)
             except _llama.Refused as error:
                 for writer in writers.values():
                     if not writer.ended:
                         await send.send(Chunk(writer.position, done=Failure("engine", f"{self.name}: {error}")))
+
+    async def _find(self, draw: Draw, writer: Writer, send: Any) -> None:
+        # what the stream did not tell: which tokens these were, then how probable each was
+        known = {at: told.token for at, told in writer.places.items()}
+        tokens = self._vocabulary.recover(writer.text.encode(), known, writer.count) if self._vocabulary else None
+        tokens = tokens or await self._drawn_again(draw, known, writer.count)
+        if tokens is not None:
+            prompt = self._prompt_tokens(draw.request)
+            for at in writer.lost:
+                writer.places[at] = await place(self._engine, [*prompt, *tokens[:at]], tokens[at], draw.request.capture.top_logprobs)
+        await send.send(Chunk(writer.position, done=writer.completion()))
+
+    async def _drawn_again(self, draw: Draw, known: dict[int, int], count: int) -> list[int] | None:
+        # with the same seed and not streamed, for then the engine tells every token; None if it came to others than those that are known
+        body = self._body(draw, 1) | {"stream": False, "return_tokens": True, "verbose": True}
+        del body["stream_options"]
+        async with contextlib.aclosing(self._engine.complete(body)) as batches:
+            replies = [reply async for pieces in batches for reply in pieces]
+        tokens: list[int] = replies[0]["__verbose"]["tokens"]
+        same = len(tokens) == count and all(tokens[at] == token for at, token in known.items())
+        return tokens if same else None
 
     def _body(self, first: Draw, n: int) -> dict[str, object]:
         request, sampling = first.request, first.request.sampling
@@ -142,6 +201,7 @@ class EmbeddedModel:
             "prompt": self._rendered(request.messages, request.prefix), "n": n, "seed": first.seed, "stream": True,
             "stream_options": {"include_usage": True}, "max_tokens": sampling.max_tokens, "temperature": sampling.temperature,
             "top_p": sampling.top_p, "top_k": sampling.top_k, "min_p": 0.0, "n_probs": max(1, request.capture.top_logprobs),
+            "timings_per_token": True,  # they count the tokens, also those that are not told
         }  # fmt: skip
         if sampling.stop:
             body["stop"] = list(sampling.stop)
@@ -152,18 +212,72 @@ class EmbeddedModel:
         return body
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
-        """Not possible: llama.cpp's server returns log probabilities of generated tokens only."""
-        raise CapabilityError(f"{self.name}: the embedded engine cannot score given text; use a vLLM server or the transformers backend")
+        """Log probabilities (nats) of continuations, by the model's own softmax at temperature 1, whatever the request's sampling.
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """Not possible: the engine is started for generation."""
-        raise CapabilityError(f"{self.name}: the embedded engine gives no embeddings; use a server with /v1/embeddings")
+        With `token_ids` exactly these tokens are scored, an end-of-turn token among them if it is given; else those of the text as it is
+        written after the prompt. Several continuations read the prompt once for each that is generated at the same time, at most four
+        times; it is billed with the first.
+
+        Raises:
+            CapabilityError: the engine cannot take the request, or a continuation does not fit into the context.
+            ModelError: a token id that is not in the vocabulary.
+        """
+        reason = self._unable(request)
+        if reason:
+            raise CapabilityError(reason)
+        prompt = self._prompt_tokens(request)
+        tokens = [list(c.token_ids) if c.token_ids is not None else self._continued(request, prompt, c.text) for c in continuations]
+        longest = len(prompt) + max(map(len, tokens), default=0)
+        if longest > self.context:
+            raise CapabilityError(
+                f"{self.name}: a prompt of {len(prompt)} tokens with a continuation of {longest - len(prompt)} does not fit into its context "
+                f"of {self.context}; shorten one, or open the model with a larger context"
+            )
+        try:
+            scored = await places(self._engine, prompt, tokens)
+        except _llama.Refused as error:
+            raise ModelError(f"{self.name}: {error}") from error
+        return [TokenLogprobs(tuple(p.text for p in each), tuple(p.logprob for p in each), len(prompt)) for each in scored]
+
+    def _continued(self, request: Request, prompt: list[int], text: str) -> list[int]:
+        # the tokens of the text where it stands, if the prompt's own stay as they are; else of the text alone
+        before = self._rendered(request.messages, request.prefix)
+        if isinstance(before, str):
+            whole = self._tokens(before + text)
+            if whole[: len(prompt)] == prompt:
+                return whole[len(prompt) :]
+        alone: list[int] = self._engine.ask("/tokenize", {"content": text, "parse_special": True, "add_special": False})["tokens"]
+        return alone
+
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
+        """One vector of length 1 for each text: the last layer, pooled as the file says, else its mean over the tokens.
+
+        The first call loads the model a second time, for embeddings alone. The vectors of a model that was made to generate tell
+        topics apart, and less than those of an embedding model, which is any GGUF file of one.
+
+        Raises:
+            ModelError: a text that is empty or longer than the context.
+        """
+        found: list[Embedding] = []
+        for start in range(0, len(texts), _TEXTS):
+            part = list(texts[start : start + _TEXTS])
+            counts = [len(self._tokens(text)) for text in part]
+            if not all(0 < count <= self.context for count in counts):
+                raise ModelError(f"{self.name}: a text to embed must have between 1 and {self.context} tokens, got {sorted(counts)}")
+            try:
+                reply = await self._embedder.embed(part)
+            except _llama.Refused as error:
+                raise ModelError(f"{self.name}: {error}") from error
+            vectors = [entry["embedding"] for entry in sorted(reply["data"], key=lambda entry: entry["index"])]
+            found += [Embedding(tuple(vector), count) for vector, count in zip(vectors, counts, strict=True)]
+        return found
 
     async def aclose(self) -> None:
         """Free the model's memory; a later call loads it again."""
-        engine = self.__dict__.pop("_engine", None)
-        if engine is not None:
-            await anyio.to_thread.run_sync(engine.close)
+        for name in ("_engine", "_embedder"):
+            engine = self.__dict__.pop(name, None)
+            if engine is not None:
+                await anyio.to_thread.run_sync(engine.close)
 
 
 def _groups(draws: Sequence[Draw], most: int) -> list[list[int]]:
@@ -183,56 +297,3 @@ def _groups(draws: Sequence[Draw], most: int) -> list[list[int]]:
         else:
             groups.append([position])
     return sorted(groups, key=min)
-
-
-def _read(pieces: list[dict[str, Any]], writers: dict[int, _Writer]) -> list[Chunk]:
-    # one chunk a sample for all its pieces
-    chunks: dict[int, Chunk] = {}
-    for piece in pieces:
-        for choice in piece["choices"]:
-            new = writers[choice["index"]].read(choice, piece.get("usage"))
-            before = chunks.get(new.position)
-            chunks[new.position] = new if before is None else Chunk(
-                new.position, before.text + new.text, tokens=before.tokens + new.tokens, done=new.done
-            )  # fmt: skip
-    return list(chunks.values())
-
-
-class _Writer:
-    """Puts one sample together from its pieces."""
-
-    def __init__(self, position: int, capture: Capture) -> None:
-        self.position = position
-        self._capture = capture
-        self.ended = False
-        self._text: list[str] = []
-        self._ids: list[int] = []
-        self._logprobs: list[float] = []
-        self._top: list[tuple[tuple[str, float], ...]] = []
-
-    def read(self, choice: dict[str, Any], usage: dict[str, Any] | None) -> Chunk:
-        places = (choice.get("logprobs") or {}).get("content") or []
-        for place in places:
-            self._ids.append(place["id"])
-            self._logprobs.append(place["logprob"])
-            self._top.append(tuple((other["token"], other["logprob"]) for other in place["top_logprobs"]))
-        self._text.append(choice["text"])
-        reason = choice.get("finish_reason")
-        if reason is None:
-            return Chunk(self.position, text=choice["text"], tokens=len(places))
-        if usage is None:
-            raise ModelError("llama.cpp ended a sample without its usage; this version of xllamacpp is not supported")
-        self.ended = True
-        text = "".join(self._text)
-        finish: Finish = "length" if reason == "length" else "stop"
-        counted = Usage(
-            usage["prompt_tokens"], usage["completion_tokens"], (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0), "reported"
-        )
-        # the engine reports one entry a character: of a character that takes several tokens all but the last are lost
-        lost = not text.isascii() and len(self._ids) < counted.completion_tokens - 1
-        completion = Completion(
-            text, finish, counted, token_ids=None if lost else tuple(self._ids), logprob=None if lost else sum(self._logprobs),
-            token_logprobs=tuple(self._logprobs) if self._capture.token_logprobs and not lost else None,
-            top_logprobs=tuple(self._top) if self._capture.top_logprobs else None,
-        )  # fmt: skip
-        return Chunk(self.position, text=choice["text"], tokens=len(places), done=completion)

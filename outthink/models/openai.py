@@ -12,15 +12,16 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Sequence
 
-from outthink.core.completion import Chunk, TokenLogprobs
+from outthink.core.completion import Chunk, Embedding, TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError, nearest
+from outthink.core.protocols import Scores
 from outthink.core.request import Draw, Image, Prefix, Request
 from outthink.core.spend import Price
 from outthink.models._errors import clean_url
 from outthink.models._http import Transport
 from outthink.models._limits import Limits, Retry
 from outthink.models._payload import Api, Continuation, Dialect, prompt_bound
-from outthink.models._score import embeddings, scored
+from outthink.models._score import embeddings, scored_each
 from outthink.models._service import Server, Service
 from outthink.models.probe import Probe, engine_of, load
 from outthink.models.templates import Template
@@ -76,6 +77,7 @@ class OpenAIModel:
         self.engine = engine or (probe.engine if probe else "openai")
         self.price = price or Price()
         self.shares_prompt = shares_prompt if shares_prompt is not None else bool(probe and probe.n_honoured and probe.n_limit is None)
+        self.scores: Scores = "each" if template is not None and probe is not None and probe.scores else "no"
         dialect = _dialect(self.engine, probe)
         self._server = Server(Transport(url, key, limits, retry, timeout_s), model, api, dialect, template, streaming, logprobs)
 
@@ -139,9 +141,9 @@ class OpenAIModel:
         if template is None:
             raise CapabilityError(f"{self.name}: scoring needs the chat template as text; give template=..., or use the embedded engine")
         prompt = template(request.messages) + (request.prefix.text if request.prefix else "")
-        return [await scored(self._server, prompt, continuation.text) for continuation in continuations]
+        return await scored_each(self._server, prompt, continuations)
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """One vector for each text, through `/v1/embeddings`.
 
         Raises:

@@ -7,6 +7,8 @@ Which recorded sample answers a draw:
 3. else, where the problem has samples of exactly one request with a temperature above 0 (an imported recording has one, perhaps
    without its prompt), the i-th of these, if the draw asks for a temperature above 0 too.
 
+A score is the one that was recorded for the same request and continuation, wherever it was asked.
+
 A failed draw fails again as it was recorded. Whatever else is asked was not recorded, and is a failure that says so. By rule 2 and 3
 two places that ask for the same request get the same samples.
 """
@@ -17,14 +19,17 @@ import itertools
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from anyio import lowlevel
 
-from outthink.core.completion import Chunk, Completion, Failure, TokenLogprobs
-from outthink.core.errors import CapabilityError, DataError
+from outthink.core.calls import score_digest
+from outthink.core.completion import Chunk, Completion, Embedding, Failure, TokenLogprobs
+from outthink.core.errors import CapabilityError, DataError, ModelError
 from outthink.core.journal import Call
 from outthink.core.keys import place_seed
 from outthink.core.pool import Pool
+from outthink.core.protocols import Scores
 from outthink.core.request import Draw, Prefix, Request
 from outthink.core.spend import Price
 
@@ -84,6 +89,8 @@ class ReplayModel:
         self._sampled: dict[str, list[str]] = defaultdict(list)
         self._prompts: dict[str, int] = defaultdict(int)
         self._index(pool, [call for call in calls if call.model == chosen])
+        self._scored = {call.digest: call for call in pool.journal.calls("score", state="done") if call.model == chosen}
+        self.scores: Scores = self._score_rule()
 
     def _index(self, pool: Pool, calls: Sequence[Call]) -> None:
         found: dict[tuple[str, str], dict[tuple[str, int], _Record]] = defaultdict(dict)
@@ -99,6 +106,15 @@ class ReplayModel:
             self._listed[problem, digest] = [records[place] for place in sorted(records)]
             if digest not in greedy:
                 self._sampled[problem].append(digest)
+
+    def _score_rule(self) -> Scores:
+        rule: Scores = "each" if self._scored else "no"
+        for call in self._scored.values():
+            scored = _scored(call)
+            self._prompts[str(call.body["request"])] = scored.prompt_tokens
+            if call.charged.prompt_tokens < scored.prompt_tokens + len(scored.tokens):
+                rule = "once"  # its prompt was charged with another one
+        return rule
 
     def refuses(self, request: Request) -> str | None:
         """A greedy request that was not recorded cannot be answered by samples."""
@@ -140,10 +156,22 @@ class ReplayModel:
         return listed[draw.index]
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
-        """Refused: a recording has no token probabilities of new texts."""
-        raise CapabilityError(f"the recording of {self.name} cannot score continuations; use the model itself")
+        """The recorded scores.
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        Raises:
+            CapabilityError: no score was recorded at all.
+            ModelError: one of these was not.
+        """
+        if not self._scored:
+            raise CapabilityError(f"the recording of {self.name} cannot score continuations; use the model itself")
+        found = [self._scored.get(score_digest(request, continuation)) for continuation in continuations]
+        if None in found:
+            raise ModelError(
+                f"the recording of {self.name} has no score of {continuations[found.index(None)].text!r} after this request; replay what was run"
+            )
+        return [_scored(call) for call in found if call is not None]
+
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Refused."""
         raise CapabilityError(f"the recording of {self.name} has no embeddings; use the model itself")
 
@@ -163,6 +191,11 @@ def _record(call: Call) -> _Record:
         return _Record(completion, completion.usage.completion_tokens)
     failure = Failure(str(call.body.get("kind", "failed")), str(call.body.get("message", "failed when it was recorded")))
     return _Record(failure, call.charged.completion_tokens)
+
+
+def _scored(call: Call) -> TokenLogprobs:
+    scored: dict[str, Any] = call.body
+    return TokenLogprobs(tuple(scored["tokens"]), tuple(scored["logprobs"]), scored["prompt_tokens"])
 
 
 def _absent(why: str) -> _Record:

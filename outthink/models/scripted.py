@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from outthink.core.completion import Chunk, Completion, Failure, TokenLogprobs
+from outthink.core.completion import Chunk, Completion, Embedding, Failure, TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError
+from outthink.core.protocols import Scores
 from outthink.core.request import Draw, Prefix, Request
 from outthink.core.spend import Price
 from outthink.models._instrument import Reply, Served, spoken, timed, words_of
@@ -43,6 +44,7 @@ class ScriptedModel:
         self.delay_s = delay_s
         self.price = price
         self.shares_prompt = shares_prompt
+        self.scores: Scores = "no" if logprob is None else "once" if shares_prompt else "each"
         self.logprob = logprob
         self.name = name
         self.served = Served()
@@ -103,7 +105,7 @@ class ScriptedModel:
         prompt = words_of(request)
         return [TokenLogprobs(tuple(c.text.split()), (self.logprob,) * len(c.text.split()), prompt) for c in continuations]
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Refused."""
         raise CapabilityError(f"{self.name} has no embeddings")
 

@@ -13,8 +13,9 @@ import random
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
-from outthink.core.completion import Chunk, Failure, TokenLogprobs
+from outthink.core.completion import Chunk, Embedding, Failure, TokenLogprobs
 from outthink.core.errors import CapabilityError
+from outthink.core.protocols import Scores
 from outthink.core.request import Draw, Prefix, Request
 from outthink.core.spend import Price
 from outthink.models._instrument import Reply, Served, spoken, timed, words_of
@@ -68,6 +69,7 @@ class LatentAnswers:
     """
 
     engine = "simulated"
+    scores: Scores = "no"
 
     def __init__(
         self,
@@ -163,9 +165,9 @@ class LatentAnswers:
         """Refused: it has answers, no token probabilities."""
         raise CapabilityError(f"{self.name} cannot score continuations; use a real model, such as the embedded engine")
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Refused."""
-        raise CapabilityError(f"{self.name} has no embeddings; use a real model")
+        raise CapabilityError(f"{self.name} has no embeddings; use a real model, such as the embedded engine")
 
     async def aclose(self) -> None:
         """Nothing to free."""

@@ -14,8 +14,9 @@ import random
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from outthink.core.completion import Chunk, Failure, TokenLogprobs
+from outthink.core.completion import Chunk, Embedding, Failure, TokenLogprobs
 from outthink.core.errors import CapabilityError
+from outthink.core.protocols import Scores
 from outthink.core.request import Draw, Prefix, Request
 from outthink.core.spend import Price
 from outthink.models._instrument import Reply, Served, timed, words_of
@@ -30,6 +31,7 @@ class _Chain(abc.ABC):
     """What both chains share: a truth, a way to speak, counts."""
 
     engine = "simulated"
+    scores: Scores = "no"
 
     def __init__(self, truth: Mapping[str, str], distractors: int, speech: Speech, price: Price, shares_prompt: bool, name: str) -> None:
         if distractors < 1:
@@ -63,9 +65,9 @@ class _Chain(abc.ABC):
         """Refused: it has no token probabilities."""
         raise CapabilityError(f"{self.name} cannot score continuations; use a real model, such as the embedded engine")
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         """Refused."""
-        raise CapabilityError(f"{self.name} has no embeddings; use a real model")
+        raise CapabilityError(f"{self.name} has no embeddings; use a real model, such as the embedded engine")
 
     async def aclose(self) -> None:  # noqa: B027  # both chains have nothing to free
         """Nothing to free."""

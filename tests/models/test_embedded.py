@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import anyio
 import pytest
 
-from outthink.core.completion import Completion, Failure
+from outthink.core.completion import Completion, Embedding, Failure
 from outthink.core.errors import CapabilityError, ModelError
 from outthink.core.request import Capture, Draw, Image, Message, Prefix, Request, Sampling
 from outthink.models import store
+from outthink.models._forced import lanes
 from outthink.models.embedded import EmbeddedModel
 
 pytest.importorskip("xllamacpp", reason="the extra 'local' is not installed")
@@ -35,7 +37,7 @@ def test_real_model() -> None:
 
     async def work() -> None:
         assert FILE is not None
-        model = EmbeddedModel(FILE, context=256)
+        model = EmbeddedModel(FILE, context=256, threads=1)
         try:
             await same_text_alone_and_in_a_batch(model)
             await every_token_is_counted(model)
@@ -106,7 +108,7 @@ def refusals(model: EmbeddedModel) -> None:
 def test_a_bad_grammar_is_a_failed_sample() -> None:
     async def work() -> None:
         assert FILE is not None
-        model = EmbeddedModel(FILE, context=256, slots=2)
+        model = EmbeddedModel(FILE, context=256, slots=2, threads=1)
         bad = dataclasses.replace(ASK, sampling=Sampling(grammar="root ::= ("))
         ends = [chunk.done async for chunk in model.stream([Draw(bad, 0, 1)]) if chunk.done]
         await model.aclose()
@@ -123,9 +125,123 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
         EmbeddedModel(path).refuses(ASK)
 
 
-def test_what_the_engine_cannot_do_says_which_backend_can(tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.skipif(FILE is None, reason="the default model is not here: outthink models get")
+def test_scores_and_characters_of_several_tokens() -> None:
     async def work() -> None:
-        with pytest.raises(CapabilityError, match="vLLM"):
-            await EmbeddedModel(tmp_path / "x.gguf").score(ASK, [Prefix("x")])
+        assert FILE is not None
+        model = EmbeddedModel(FILE, context=256, slots=4, threads=1)
+        try:
+            await characters_of_several_tokens_keep_their_tokens(model)
+            await the_score_of_a_sample_is_its_own_log_probability(model)
+            await one_token_continuations_are_a_distribution(model)
+            await scores_do_not_depend_on_what_is_scored_with_them(model)
+            await what_does_not_fit_is_refused(model)
+        finally:
+            await model.aclose()
 
     anyio.run(work)
+
+
+EMOJI = dataclasses.replace(
+    Request.ask("Repeat exactly: 😀 🪐 你好 龘 é", sampling=Sampling(temperature=0.7, max_tokens=14)),
+    capture=Capture(token_logprobs=True, top_logprobs=2),
+)
+
+
+async def characters_of_several_tokens_keep_their_tokens(model: EmbeddedModel) -> None:
+    several = 0
+    # with these seeds one text ends inside a character, where its last tokens are not even in the text
+    for completion in await drawn(model, [Draw(EMOJI, i, 4 + i) for i in range(4)]):
+        several += not completion.text.isascii()
+        assert completion.token_ids is not None
+        assert completion.token_logprobs is not None
+        assert completion.top_logprobs is not None
+        assert len(completion.token_ids) == len(completion.top_logprobs) == completion.usage.completion_tokens
+        assert completion.logprob == pytest.approx(sum(completion.token_logprobs))
+        told = model._engine.ask("/detokenize", {"tokens": list(completion.token_ids)})["content"]
+        assert told.rstrip("\ufffd").removesuffix("<|im_end|>") == completion.text.rstrip("\ufffd")
+        (scored,) = await model.score(EMOJI, [Prefix("", completion.token_ids)])
+        assert scored.logprobs == pytest.approx(completion.token_logprobs, abs=1e-3)  # a batch changes the last bits
+    assert several >= 2
+
+
+async def the_score_of_a_sample_is_its_own_log_probability(model: EmbeddedModel) -> None:
+    request = dataclasses.replace(ASK, capture=Capture(token_logprobs=True), sampling=Sampling(temperature=1.3, max_tokens=8))
+    samples = await drawn(model, [Draw(request, i, 40 + i) for i in range(3)])
+    scores = await model.score(request, [Prefix(sample.text, sample.token_ids) for sample in samples])
+    for sample, scored in zip(samples, scores, strict=True):
+        assert sample.token_logprobs is not None
+        assert scored.logprobs == pytest.approx(sample.token_logprobs, abs=1e-3)  # temperature 1, whatever the request's
+        assert scored.prompt_tokens == sample.usage.prompt_tokens
+    # after a prefix, the rest of the same tokens
+    (sample, ids) = (samples[0], samples[0].token_ids)
+    assert sample.token_logprobs is not None
+    assert ids is not None
+    (rest,) = await model.score(dataclasses.replace(request, prefix=Prefix("", ids[:3])), [Prefix("", ids[3:])])
+    assert rest.logprobs == pytest.approx(sample.token_logprobs[3:], abs=1e-3)
+
+
+async def one_token_continuations_are_a_distribution(model: EmbeddedModel) -> None:
+    request = dataclasses.replace(ASK, sampling=Sampling(temperature=0.0, max_tokens=1), capture=Capture(top_logprobs=40))
+    (greedy,) = await drawn(model, [Draw(request, 0, 1)])
+    assert greedy.top_logprobs is not None
+    listed = {text: logprob for text, logprob in greedy.top_logprobs[0] if text and text.isascii()}
+    ids = {text: model._engine.ask("/tokenize", {"content": text, "add_special": False})["tokens"] for text in listed}
+    alone = {text: tuple(tokens) for text, tokens in ids.items() if len(tokens) == 1}
+    assert len(alone) >= 20
+    scores = await model.score(request, [Prefix("", tokens) for tokens in alone.values()])
+    for text, scored in zip(alone, scores, strict=True):
+        assert scored.total == pytest.approx(listed[text], abs=1e-3)
+    # the engine sums 49,152 single-precision terms: its probabilities add up to 1.0002
+    assert 0.5 < sum(math.exp(scored.total) for scored in scores) <= 1.001
+
+
+async def scores_do_not_depend_on_what_is_scored_with_them(model: EmbeddedModel) -> None:
+    texts = ["Red, green and blue.", "Red", "", "Blue \u2603"]
+    together = await model.score(ASK, [Prefix(text) for text in texts])
+    for text, scored in zip(texts, together, strict=True):
+        (alone,) = await model.score(ASK, [Prefix(text)])
+        assert alone.logprobs == pytest.approx(scored.logprobs, abs=1e-3)
+    assert "".join(together[0].tokens) == texts[0]
+    assert together[0].logprobs[0] == pytest.approx(together[1].logprobs[0], abs=1e-3)
+    assert together[2].logprobs == ()
+
+
+async def what_does_not_fit_is_refused(model: EmbeddedModel) -> None:
+    with pytest.raises(CapabilityError, match="context of 256"):
+        await model.score(ASK, [Prefix("word " * 300)])
+    with pytest.raises(ModelError, match="token"):
+        await model.score(ASK, [Prefix("", (10_000_000,))])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FILE is None, reason="the default model is not here: outthink models get")
+def test_embeddings() -> None:
+    async def work() -> None:
+        assert FILE is not None
+        model = EmbeddedModel(FILE, context=64, threads=1)
+        try:
+            cat, kitten, physics = await model.embed(["a cat", "a kitten", "quantum field theory"])
+            assert len(cat.vector) == 576
+            assert dot(cat, cat) == pytest.approx(1.0, abs=1e-5)
+            assert dot(cat, kitten) > dot(cat, physics) + 0.1
+            assert cat.prompt_tokens == 2
+            for text in ("", "word " * 100):
+                with pytest.raises(ModelError, match="between 1 and 64"):
+                    await model.embed(["a cat", text])
+        finally:
+            await model.aclose()
+
+    anyio.run(work)
+
+
+def dot(one: Embedding, other: Embedding) -> float:
+    return sum(a * b for a, b in zip(one.vector, other.vector, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "lengths", "number"), [(100, [1, 1], 1), (100, [40] * 4, 2), (20, [10], 1), (1000, [50, 50, 50], 1), (4, [1] * 30, 4)]
+)
+def test_a_prompt_is_read_again_only_where_that_saves_time(prompt: int, lengths: list[int], number: int) -> None:
+    assert lanes(prompt, lengths) == number

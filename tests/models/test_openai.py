@@ -255,7 +255,7 @@ class TestScoresAndEmbeddings:
             run(Stub(), score)
 
     def test_embeddings_come_in_the_order_of_the_texts(self):
-        assert run(Stub(), lambda model: model.embed(["abc", "a"])) == [[3.0, 1.0], [1.0, 1.0]]
+        assert [each.vector for each in run(Stub(), lambda model: model.embed(["abc", "a"]))] == [(3.0, 1.0), (1.0, 1.0)]
         with pytest.raises(CapabilityError, match="embeddings"):
             run(Stub(script=[failing(501, "start it with --embeddings")]), lambda model: model.embed(["a"]))
 
