@@ -18,7 +18,7 @@ from outthink.core.errors import ModelError
 from outthink.core.flights import problem_of
 from outthink.core.journal import Call, CallKind, CallState, call_key
 from outthink.core.keys import digest
-from outthink.core.protocols import Job, Outcome, Sandbox
+from outthink.core.protocols import Job, Model, Outcome, Sandbox
 from outthink.core.request import Prefix, Request
 from outthink.core.spend import Spend
 from outthink.core.together import Work
@@ -46,20 +46,31 @@ def score_digest(request: Request, continuation: Prefix) -> str:
     return digest("score", request.digest, continuation.text, json.dumps(continuation.token_ids))
 
 
+def _score_bounds(model: Model, request: Request, continuations: Sequence[Prefix]) -> list[tuple[Spend, Spend]]:
+    # of each continuation, with its prompt and, where the model bills it once, without
+    prompt, bounds = model.prompt_bound(request), []
+    for continuation in continuations:
+        ids = continuation.token_ids
+        tokens = len(ids) if ids is not None else len(continuation.text.encode()) + _BEYOND_BYTES
+        bounds.append((model.price.of(Usage(prompt + tokens)), model.price.of(Usage(tokens if model.scores == "once" else prompt + tokens))))
+    return bounds
+
+
+def score_bound(model: Model, request: Request, continuations: Sequence[Prefix]) -> Spend:
+    """See `Session.score_bound`."""
+    bounds = _score_bounds(model, request, continuations)
+    return sum((shared if place else whole for place, (whole, shared) in enumerate(bounds)), Spend())
+
+
 async def score_each(session: Session, asks: Sequence[tuple[Request, Sequence[Prefix]]]) -> list[list[TokenLogprobs | None]]:
     """See `Session.score_each`."""
     model, wave = session.model, object()
     items: list[_Item] = []
     flat: list[tuple[Request, Prefix]] = []
     for group, (request, continuations) in enumerate(asks):
-        prompt = model.prompt_bound(request)
-        for continuation in continuations:
-            ids = continuation.token_ids
-            tokens = len(ids) if ids is not None else len(continuation.text.encode()) + _BEYOND_BYTES
-            whole = model.price.of(Usage(prompt + tokens))
-            once = model.scores == "once"
-            shared = model.price.of(Usage(tokens)) if once else whole
-            items.append(_Item(score_digest(request, continuation), whole, shared, (wave, request.digest) if once else object(), group))
+        for continuation, (whole, shared) in zip(continuations, _score_bounds(model, request, continuations), strict=True):
+            batch = (wave, request.digest) if model.scores == "once" else object()
+            items.append(_Item(score_digest(request, continuation), whole, shared, batch, group))
             flat.append((request, continuation))
 
     async def make(positions: Sequence[int]) -> list[Body]:

@@ -98,6 +98,10 @@ class Session:
         model = self.model
         return model.price.of(Usage(model.prompt_bound(request), request.sampling.max_tokens))
 
+    def score_bound(self, request: Request, continuations: Sequence[Prefix]) -> Spend:
+        """An upper bound of what scoring these continuations together costs in this session's role."""
+        return calls.score_bound(self.model, request, continuations)
+
     @functools.cached_property
     def path(self) -> str:
         """The place as text."""
