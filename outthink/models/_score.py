@@ -16,7 +16,7 @@ from outthink.models._service import Server
 
 # what is asked, and who has it
 _SCORES = "prompt log probabilities", "the embedded engine and vLLM's server have them"
-_EMBEDDINGS = "embeddings", "serve a model made for them (vLLM), or start the server so that it has them (llama.cpp: --embeddings)"
+_EMBEDDINGS = "embeddings", "the embedded engine has them; or serve a model made for them (vLLM), or start llama.cpp with --embeddings"
 
 
 async def scored_each(server: Server, prompt: str, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
@@ -97,8 +97,7 @@ async def _asked(server: Server, path: str, body: dict[str, object], what: tuple
     try:
         return await server.transport.post(path, json.dumps(body).encode())
     except Rejected as refusal:
-        who = "the embedded engine has them" if path == "/embeddings" else _WHO
-        raise CapabilityError(_lacks(server, what, f"status {refusal.status}: {refusal.message}", who)) from refusal
+        raise CapabilityError(_lacks(server, what, f"status {refusal.status}: {refusal.message}")) from refusal
     except Unserved as unserved:
         raise ModelError(unserved.message) from unserved
 
