@@ -77,6 +77,7 @@ def reproduce(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from outthink.core.errors import UsageError
+    from outthink.core.files import write_whole
     from outthink.papers.harness import run
     from outthink.papers.measured import Measured
     from outthink.papers.table import docs_table
@@ -94,7 +95,7 @@ def reproduce(
     if markdown:
         command = "outthink reproduce --all --prepare --markdown docs/papers.md"
         head = f"# What holds\n\nMade by `{command}`; every verdict is computed from the measurement.\n\n"
-        Path(markdown).write_text(head + docs_table(results), encoding="utf-8")
+        write_whole(Path(markdown), head + docs_table(results))
     if as_json:
         typer.echo(json.dumps([result.to_json() for result in results], indent=1, ensure_ascii=False))
     else:

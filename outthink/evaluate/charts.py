@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from outthink.core.errors import StoreError, need
+from outthink.core.errors import need
+from outthink.core.files import write_whole
 
 Chart = dict[str, object]
 """A Vega-Lite specification, plain data."""
@@ -159,10 +160,7 @@ def png(chart: Chart, path: Path | str, *, scale: float = 2.0) -> None:
         MissingExtra: vl-convert is not installed.
     """
     image = need("vl_convert", extra="report").vegalite_to_png(json.dumps(chart), scale=scale)
-    try:
-        Path(path).write_bytes(image)
-    except OSError as error:
-        raise StoreError(f"{path}: the picture cannot be written ({error.strerror or error})") from error
+    write_whole(Path(path), image)
 
 
 def svg(chart: Chart) -> str:

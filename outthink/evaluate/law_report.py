@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from outthink.core.errors import DataError, OutthinkError, StoreError, UsageError
+from outthink.core.errors import DataError, OutthinkError, UsageError
+from outthink.core.files import write_whole
 from outthink.laws.bootstrap import Bootstrap, bootstrap
 from outthink.laws.checklist import Answer, fill
 from outthink.laws.extrapolation import Extrapolation, extrapolate
@@ -216,14 +217,10 @@ def write(report: LawReport, folder: Path) -> list[Path]:
     from outthink.evaluate.charts import png, stacked
     from outthink.evaluate.law_page import charts, page
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "fit.json").write_text(json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-        drawn = charts(report)
-        png(stacked(*drawn), folder / "fit.png")
-        (folder / "fit.html").write_text(page(report, drawn), encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror or error}") from error
+    write_whole(folder / "fit.json", json.dumps(report.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    drawn = charts(report)
+    png(stacked(*drawn), folder / "fit.png")
+    write_whole(folder / "fit.html", page(report, drawn))
     return [folder / "fit.json", folder / "fit.png", folder / "fit.html"]
 
 

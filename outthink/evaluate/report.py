@@ -14,6 +14,7 @@ from pathlib import Path
 
 from outthink import stats
 from outthink.core.errors import DataError
+from outthink.core.files import write_whole
 from outthink.evaluate.charts import Chart, line_chart, png, stacked
 from outthink.evaluate.curves import CONTROLS, Curve, Matched, curves, matched_majority
 from outthink.evaluate.run import Run
@@ -193,7 +194,7 @@ def _facts(run: Run, rows: tuple[Row, ...], drawn: tuple[Curve, ...], seed: int)
 
 def write_json(source: Run | Report, path: Path | str) -> None:
     """Write the report as JSON; see `Report.to_json`."""
-    Path(path).write_text(json.dumps(as_report(source).to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(Path(path), json.dumps(as_report(source).to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_png(source: Run | Report, path: Path | str) -> None:
@@ -212,14 +213,14 @@ def write_html(source: Run | Report, path: Path | str) -> None:
     """Write a page that needs nothing else: no network, no other file."""
     from outthink.evaluate.page import page
 
-    Path(path).write_text(page(as_report(source)), encoding="utf-8")
+    write_whole(Path(path), page(as_report(source)))
 
 
 def write_markdown(source: Run | Report, path: Path | str) -> None:
     """Write the table and the facts as Markdown."""
     from outthink.evaluate.text import markdown
 
-    Path(path).write_text(markdown(as_report(source)), encoding="utf-8")
+    write_whole(Path(path), markdown(as_report(source)))
 
 
 def terminal(source: Run | Report) -> None:

@@ -7,11 +7,11 @@ FOLDER/run.json          the settings, for people
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from outthink.core.errors import OutthinkError, StoreError, UsageError
+from outthink.core.files import write_whole
 from outthink.core.journal import Journal
 from outthink.core.protocols import Model, Sandbox
 from outthink.core.shared import Event
@@ -183,9 +183,4 @@ def _write_settings(path: Path, journal: Journal) -> None:
 
     versions = {"python": platform.python_version(), "outthink": metadata.version("outthink")}
     data = {"run": json.loads(journal.meta("run") or "{}"), "command": journal.meta("command"), "versions": versions}
-    partial = path.with_suffix(".part")
-    try:
-        partial.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error}); make room there or choose another folder") from error
+    write_whole(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n", kept="make room there or choose another folder")

@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from outthink.core.data import cache_folder
+from outthink.core.files import write_whole
 from outthink.models._payload import Continuation
 
 
@@ -113,10 +113,7 @@ def save(probe: Probe) -> Path:
     from outthink.models._errors import redact
 
     path = _file(probe.url, probe.model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.part")
-    draft.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(probe, url=redact(probe.url, None)))))
-    draft.replace(path)
+    write_whole(path, json.dumps(dataclasses.asdict(dataclasses.replace(probe, url=redact(probe.url, None)))))
     return path
 
 

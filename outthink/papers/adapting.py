@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from outthink.core.files import write_whole
 from outthink.papers.fixtures import Fixture, Progress
 from outthink.stats import Interval, clustered_bootstrap
 
@@ -94,8 +95,7 @@ def make_digit_worlds(folder: Path, params: Mapping[str, str | int | float], pro
         images = {name: corrupt(test.inputs, name, severity=severity, seed=seed) for name in str(params["shifts"]).split()}
         draws = [corrupt(test.inputs, "fog", severity=severity, seed=1000 * (seed + 1) + draw) for draw in range(int(params["draws"]))]
         kept = {"nets": {name: net.state_dict() for name, net in nets.items()}, "corrupted": images, "again": torch.cat(draws)}
-        torch.save(kept, place.with_suffix(".part"))
-        place.with_suffix(".part").replace(place)
+        write_whole(place, partial(torch.save, kept))
     progress("networks for digits and their corrupted images", count, count)
 
 

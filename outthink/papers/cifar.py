@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from outthink.core.data import recording
 from outthink.core.errors import DataError, need
+from outthink.core.files import write_whole
 from outthink.papers.fixtures import Fixture, Progress
 
 if TYPE_CHECKING:
@@ -92,15 +94,13 @@ def make_cifar(folder: Path, params: Mapping[str, str | int | float], progress: 
             optimiser.step()
             schedule.step()
             progress("fine-tuning ResNet-20 on JPEG images", step + 1, steps)
-        torch.save(net.state_dict(), network.with_suffix(".part"))
-        network.with_suffix(".part").replace(network)
+        write_whole(network, partial(torch.save, net.state_dict()))
     test = cifar_images("test", count=int(params["test"]), seed=0)
     kept = {"labels": test.labels, "clean": (test.inputs * 255).round().byte()}
     for name in str(params["shifts"]).split():
         progress(f"CIFAR-10 under {name}", len(kept) - 2, len(SHIFTS))
         kept[name] = (corrupt(test.inputs, name, severity=5, seed=0) * 255).round().byte()
-    torch.save(kept, folder / "images.part")
-    (folder / "images.part").replace(folder / "images.pt")
+    write_whole(folder / "images.pt", partial(torch.save, kept))
 
 
 CIFAR = Fixture(

@@ -6,9 +6,11 @@ A domain is a map of pixels x -> level + contrast (x - 1/2), without cutting, so
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from outthink.core.files import write_whole
 from outthink.papers.adapting import SEEDS
 from outthink.papers.fixtures import Fixture, Progress
 
@@ -66,8 +68,7 @@ def make_classifiers(folder: Path, params: Mapping[str, str | int | float], prog
         if place.exists():
             continue
         net = classifier(three_domains(digits(seed=seed)[0]), seed=seed, epochs=int(params["epochs"]))
-        torch.save(net.state_dict(), place.with_suffix(".part"))
-        place.with_suffix(".part").replace(place)
+        write_whole(place, partial(torch.save, net.state_dict()))
     progress("networks for digits in three domains", count, count)
 
 

@@ -1,5 +1,9 @@
 """A file is written whole or not at all."""
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from outthink.core.errors import StoreError
@@ -29,3 +33,38 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         write_whole(tmp_path / "file" / "below", "x")
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path):
+    """With one part between them the slow one would fill the file that the quick one has already put in its place."""
+    slow_began, quick_ended = threading.Event(), threading.Event()
+
+    def slow(file):
+        file.write(b"slow " * 1000)
+        file.flush()
+        slow_began.set()
+        quick_ended.wait(10)
+        file.write(b"end")
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(write_whole, tmp_path / "c", slow)
+        assert slow_began.wait(10)
+        write_whole(tmp_path / "c", b"quick")
+        assert (tmp_path / "c").read_bytes() == b"quick"
+        quick_ended.set()
+        waiting.result(10)
+    assert (tmp_path / "c").read_bytes() == b"slow " * 1000 + b"end"
+    assert [place.name for place in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_link_is_followed_and_a_pipe_is_written_straight(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_whole(tmp_path / "link", "x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "x"
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit((tmp_path / "pipe").read_text)
+        write_whole(tmp_path / "pipe", "y")
+        assert reading.result(10) == "y"
+    assert (tmp_path / "pipe").is_fifo()
