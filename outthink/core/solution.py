@@ -141,13 +141,14 @@ class Solution:
         """The candidate with the highest score; the first wins a tie.
 
         A candidate without an answer is chosen only if none has one; a failed judgement is passed over. If every judgement
-        failed, the first candidate with an answer stands and the confidence is None.
+        of those in question failed, the first of them stands and the confidence is None.
         """
-        ranked = [(c.answer is not None, j.score, c) for c, j in zip(candidates, judgements, strict=True) if j.score is not None]
-        if not ranked:
-            first = next((c for c in candidates if c.answer is not None), candidates[0] if candidates else None)
-            return cls.of(first, candidates=len(candidates))
-        _, score, chosen = max(ranked, key=lambda row: row[:2])
+        pairs = list(zip(candidates, judgements, strict=True))
+        field = [pair for pair in pairs if pair[0].answer is not None] or pairs
+        scored = [(judgement.score, candidate) for candidate, judgement in field if judgement.score is not None]
+        if not scored:
+            return cls.of(field[0][0] if field else None, candidates=len(candidates))
+        score, chosen = max(scored, key=lambda row: row[0])
         return cls.of(chosen, candidates=len(candidates), confidence=score)
 
     @classmethod

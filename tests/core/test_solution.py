@@ -77,18 +77,22 @@ def test_weights_must_be_one_each_and_not_negative(weights: list[float]) -> None
 def test_best_is_the_highest_score_among_those_with_an_answer(values: list[str | None], data: st.DataObject) -> None:
     scores = data.draw(st.lists(st.none() | st.floats(-3, 3), min_size=len(values), max_size=len(values)))
     solution = Solution.best(candidates(values), [Judgement(s, failure="failed" if s is None else None) for s in scores])
-    judged = [i for i, score in enumerate(scores) if score is not None]
-    answered = [i for i in judged if values[i] is not None]
+    answered = [i for i, value in enumerate(values) if value is not None]
+    field = answered or list(range(len(values)))
+    judged = [i for i in field if scores[i] is not None]
     assert solution.candidate is not None
     winner = solution.candidate.index
     if not judged:
-        assert solution.confidence is None
-        assert winner == next((i for i, value in enumerate(values) if value is not None), 0)
+        assert (winner, solution.confidence) == (field[0], None)
         return
-    field = answered or judged
-    best = max(scores[i] for i in field)  # type: ignore[type-var]
-    assert winner == next(i for i in field if scores[i] == best)
+    best = max(scores[i] for i in judged)  # type: ignore[type-var]
+    assert winner == next(i for i in judged if scores[i] == best)
     assert solution.confidence == best
+
+
+def test_no_answer_is_not_best_where_the_judgement_of_every_answer_failed() -> None:
+    solution = Solution.best(candidates([None, "7"]), [Judgement(1.0), Judgement(None, failure="failed")])
+    assert (solution.answer and solution.answer.value, solution.confidence) == ("7", None)
 
 
 def test_best_needs_one_judgement_each() -> None:
