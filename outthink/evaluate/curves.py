@@ -90,7 +90,7 @@ def curves(
     exact: list[tuple[str, FloatArray]] = []
     for verifier in chosen:
         scores = table.scores[verifier]
-        weighted = stats.weighted_majority_at_k(table.labels, weights(scores), table.correct, budgets, draws=orders, seed=seed)
+        weighted = stats.weighted_majority_at_k(table.labels, weights(scores), table.correct, budgets, draws=orders, seed=seed, weightless="count")
         found.append((f"weighted ({verifier})", weighted))
         best = stats.best_of_k(_answered_first(table, scores), table.correct, budgets, unjudged="random")
         exact.append((f"best of n ({verifier})", best))
@@ -118,9 +118,9 @@ def weights(scores: FloatArray) -> FloatArray:
 
 
 def _answered_first(table: SampleTable, scores: FloatArray) -> FloatArray:
-    # a sample without an answer is chosen only if none has one, whatever its score
-    floor = np.nanmin(scores, initial=0.0) - 1.0
-    return np.where((table.labels < 0) & ~np.isnan(scores), floor, scores)
+    # as best_of_n chooses: a judged answer, else any answer, else any sample
+    unjudged = np.nextafter(np.nanmin(scores, initial=0.0), -np.inf)
+    return np.where(table.labels < 0, np.nan, np.where(np.isnan(scores), unjudged, scores))
 
 
 def _resampling(problems: int, seed: int, draws: int) -> FloatArray | None:

@@ -16,12 +16,14 @@ TIE_SHARE = 1e-12
 _ROWS = 4096
 
 
-def walk(ballots: Ballots, order: IntArray | None, rows: IntArray, ks: IntArray, *, first_seen: bool = False) -> FloatArray:
+def walk(
+    ballots: Ballots, order: IntArray | None, rows: IntArray, ks: IntArray, *, first_seen: bool = False, plain: Ballots | None = None
+) -> FloatArray:
     """Correctness of the winner after each k votes: (len(ks), rows).
 
     rows: the problem each row counts. order: (rows, n) sample indices, or None for the stored order. ks: sorted, at most n.
     A tie gives the mean correctness of the tied classes, or with `first_seen` that of the tied class that appeared first
-    (which needs the stored order, by which classes are numbered).
+    (which needs the stored order, by which classes are numbered). plain: unweighted ballots that decide where nobody has a weight above 0.
     """
     last = int(ks[-1])
     count, classes = rows.size, ballots.classes
@@ -41,19 +43,23 @@ def walk(ballots: Ballots, order: IntArray | None, rows: IntArray, ks: IntArray,
     # One slot more per row takes the votes of samples without an answer: their sum is -inf and never leads.
     sums = np.full(count * (classes + 1), -1.0)
     value = np.concatenate([ballots.value[rows], np.zeros((count, 1))], axis=1).ravel()
-    return _count_votes(slots, weights, sums, value, slack, ks, first_seen)
+    results, tops = _count_votes(slots, weights, sums, value, slack, ks, first_seen)
+    return results if plain is None else np.where(tops > 0.0, results, walk(plain, order, rows, ks))
 
 
 def _count_votes(
     slots: IntArray, weights: FloatArray, sums: FloatArray, value: FloatArray, slack: FloatArray, ks: IntArray, first_seen: bool
-) -> FloatArray:
-    """Walk the steps. `sums` starts at -1 = not seen, so that a class seen with weight 0 ties at 0 with its like, not with the unseen."""
+) -> tuple[FloatArray, FloatArray]:
+    """Walk the steps: the winner's correctness and its sum, (len(ks), rows) each.
+
+    `sums` starts at -1 = not seen, so that a class seen with weight 0 ties at 0 with its like, not with the unseen.
+    """
     rows = slack.size
     top = np.full(rows, -0.5)
     tied = np.ones(rows)  # classes level at the top
     gained = np.zeros(rows)  # sum of their correctness
     leader = np.full(rows, -1)
-    results = np.empty((ks.size, rows))
+    results, tops = np.empty((ks.size, rows)), np.empty((ks.size, rows))
     wanted = 0
     for step in range(int(ks[-1])):
         slot = slots[step]
@@ -72,15 +78,15 @@ def _count_votes(
             gained = np.where(lead, gain, gained + joins * gain)
         top = np.maximum(top, after)
         while wanted < ks.size and ks[wanted] == step + 1:
-            results[wanted] = gained / tied
+            results[wanted], tops[wanted] = gained / tied, top
             wanted += 1
-    return results
+    return results, tops
 
 
-def permutation_moments(ballots: Ballots, ks: IntArray, draws: int, seed: int) -> tuple[FloatArray, FloatArray]:
+def permutation_moments(ballots: Ballots, ks: IntArray, draws: int, seed: int, plain: Ballots | None = None) -> tuple[FloatArray, FloatArray]:
     """Mean over `draws` random orders, each problem with its own, and the standard error of that mean: two (problems, len(ks)).
 
-    ks: sorted, at most n. Needs draws >= 2.
+    ks: sorted, at most n. Needs draws >= 2. plain: as in `walk`.
     """
     rng = np.random.default_rng(seed)
     problems, n = ballots.problems, ballots.n
@@ -94,7 +100,7 @@ def permutation_moments(ballots: Ballots, ks: IntArray, draws: int, seed: int) -
             repeats = min(together, draws - done)
             rows = np.tile(members, repeats)
             order = rng.permuted(np.tile(np.arange(n, dtype=np.int32), (rows.size, 1)), axis=1).astype(np.int64)
-            outcome = walk(ballots, order, rows, ks).reshape(ks.size, repeats, members.size)
+            outcome = walk(ballots, order, rows, ks, plain=plain).reshape(ks.size, repeats, members.size)
             totals[:, members] += outcome.sum(axis=1)
             squares[:, members] += np.einsum("krp,krp->kp", outcome, outcome)
     mean = totals / draws

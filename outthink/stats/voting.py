@@ -85,13 +85,19 @@ def weighted_majority_at_k(
     method: Method = "auto",
     draws: int = 4,
     seed: int | None = None,
+    weightless: Literal["tie", "count"] = "tie",
 ) -> VoteCurve:
     """[22, 113] Unbiased majority@k where each sample votes with its weight (also called weighted best-of-n).
 
     weights: (problems, n), finite and at least 0; nan = the judgement failed, and the sample does not vote. Sums that differ by
-    less than 1e-12 of the total are tied. Other arguments and errors as in `majority_at_k`; `method="exact"` needs n <= 16.
+    less than 1e-12 of the total are tied. Where none of the k drawn has a weight above 0, `weightless="tie"` keeps to that (answers of
+    weight 0 are tied, and there is none if every judgement failed) and "count" lets every answer vote with 1, as the strategy
+    `weighted_vote` does. Other arguments and errors as in `majority_at_k`; `method="exact"` needs n <= 16.
     """
+    if weightless not in ("tie", "count"):
+        raise ValueError(f"weightless must be 'tie' or 'count', got {weightless!r}.")
     ballots = make_ballots(labels, correct, weights)
+    plain = make_ballots(labels, correct, None) if weightless == "count" else None
     budgets = as_budgets(k, ballots.n)
     ks = np.unique(budgets[budgets <= ballots.n])
     _check_method(method)
@@ -101,8 +107,8 @@ def weighted_majority_at_k(
             f"weighted majority is exact only for at most {LARGEST_ENUMERATED} samples, got {ballots.n}; use method='permutations' with a seed."
         )
     if method == "exact" or (method == "auto" and small and ballots.problems << ballots.n <= _AFFORDABLE_SUBSETS):
-        return _curve(budgets, ks, enumerate_subsets(ballots, ks), None, 0)
-    return _estimate(ballots, budgets, ks, draws, seed)
+        return _curve(budgets, ks, enumerate_subsets(ballots, ks, plain), None, 0)
+    return _estimate(ballots, budgets, ks, draws, seed, plain)
 
 
 def prefix_majority(
@@ -165,17 +171,17 @@ def _check_method(method: str) -> None:
         raise ValueError(f"method must be 'auto', 'exact' or 'permutations', got {method!r}.")
 
 
-def _estimate(ballots: Ballots, budgets: IntArray, ks: IntArray, draws: int, seed: int | None) -> VoteCurve:
+def _estimate(ballots: Ballots, budgets: IntArray, ks: IntArray, draws: int, seed: int | None, plain: Ballots | None = None) -> VoteCurve:
     if seed is None:
         raise ValueError(
             f"the vote on {ballots.problems} x {ballots.n} samples is estimated over random orders; pass seed=, or method='exact' if it can wait."
         )
     if draws < 2:
         raise ValueError(f"draws must be at least 2 so that the error can be estimated, got {draws}.")
-    values, errors = permutation_moments(ballots, ks, draws, seed)
+    values, errors = permutation_moments(ballots, ks, draws, seed, plain)
     # One sample's vote needs no estimate.
     single = ks == 1
-    values[:, single] = ballots.expected_first()[:, None]
+    values[:, single] = (ballots if plain is None else plain).expected_first()[:, None]
     errors[:, single] = 0.0
     return _curve(budgets, ks, values, errors, draws)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 
+import anyio
 import numpy as np
 import pytest
 
+from outthink.core.completion import Completion, Usage
+from outthink.core.problem import Answer
+from outthink.core.solution import Candidate, Judgement, Solution
 from outthink.evaluate.curves import curves, matched_majority, weights
 from outthink.evaluate.table import SampleTable
+from outthink.problems.answers import answer_kind
 
 LABELS = np.array([[0, 1, 0, 2, -1], [0, 1, 1, 1, 2], [0, 0, 1, 1, -1]])
 CORRECT = np.array([[1, 0, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 1, 0]], dtype=float)
@@ -40,10 +45,9 @@ def brute_best(k: int) -> float:
     for labels, correct, scores in zip(LABELS, CORRECT, SCORES, strict=True):
         values = []
         for chosen in combinations(range(5), k):
-            judged = [i for i in chosen if not np.isnan(scores[i])]
-            pool = [i for i in judged if labels[i] >= 0] or judged or list(chosen)
-            top = max((scores[i] for i in pool if not np.isnan(scores[i])), default=None)
-            best = [i for i in pool if top is None or scores[i] == top]
+            answered = [i for i in chosen if labels[i] >= 0] or list(chosen)
+            judged = [i for i in answered if not np.isnan(scores[i])]
+            best = [i for i in judged if scores[i] == max(scores[j] for j in judged)] or answered
             values.append(np.mean([correct[i] for i in best]))
         total += float(np.mean(values))
     return total / 3
@@ -58,6 +62,31 @@ def test_curves_equal_enumeration_over_all_subsets() -> None:
     for k in range(1, 6):
         assert found["majority"][k - 1] == pytest.approx(brute_majority(k), abs=1e-9)
         assert found["best of n (v)"][k - 1] == pytest.approx(brute_best(k), abs=1e-9)
+
+
+def test_curves_are_what_the_strategies_answer_in_every_order() -> None:
+    # failed judgements, scores of 0 and samples without an answer, alone and together
+    nan = np.nan
+    scores = np.array([[0.0, 0.0, 0.0, 0.7, nan], [nan, nan, 0.0, nan, 0.9], [nan, 0.0, 0.0, 0.3, 0.2]])
+    labels = np.array([[0, 1, 0, 2, -1], [0, 1, 1, -1, -1], [0, 1, 1, 2, 0]])
+    table = SampleTable(("a", "b", "c"), labels, (labels == 0) * 1.0, TOKENS, {"v": scores})
+    found = {curve.name: curve.values for curve in curves(table, seed=0)}
+
+    async def answered(row: int, order: tuple[int, ...]) -> tuple[bool, bool]:
+        candidates = [
+            Candidate(Completion("", "stop", Usage(0, 0)), None if labels[row, i] < 0 else Answer(str(labels[row, i])), index=i) for i in order
+        ]
+        judgements = [Judgement(None if np.isnan(scores[row, i]) else float(scores[row, i])) for i in order]
+        best = Solution.best(candidates, judgements)
+        vote = await Solution.vote(answer_kind("number"), candidates, [judgement.score or 0.0 for judgement in judgements])
+        return best.answer == Answer("0"), vote.answer == Answer("0")
+
+    for row in range(3):
+        for k in range(1, 6):
+            outcomes = [anyio.run(answered, row, order) for order in permutations(range(5), k)]
+            best, vote = np.mean(outcomes, axis=0)
+            assert found["best of n (v)"][row, k - 1] == pytest.approx(best, abs=1e-9)
+            assert found["weighted (v)"][row, k - 1] == pytest.approx(vote, abs=1e-9)
 
 
 def test_all_curves_start_at_one_sample_and_the_ceiling_is_above_all() -> None:

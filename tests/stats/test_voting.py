@@ -72,6 +72,21 @@ def test_exact_majority_at_ten_thousand_samples_matches_integer_arithmetic():
     assert majority_at_k(labels, labels == 0, k, method="exact").values[0, 0] == pytest.approx(wins / comb(n, k), abs=1e-9)
 
 
+def test_where_nobody_has_a_weight_every_answer_counts_if_asked_to():
+    labels, correct, nan = [0, 1, 0, -1], [1, 0, 1, 0], float("nan")
+    silent = weighted_majority_at_k(labels, [nan] * 4, correct, weightless="count", method="exact")
+    assert silent.values == pytest.approx(majority_at_k(labels, correct).values, abs=1e-12)
+    assert weighted_majority_at_k(labels, [nan] * 4, correct).values == pytest.approx(0.0)
+    # 0, 1, 0 at weight 0: two votes to one for the right answer, where a tie of the two would be one half
+    assert weighted_majority_at_k(labels[:3], [0.0] * 3, correct[:3], 3, weightless="count").values == pytest.approx(1.0)
+    assert weighted_majority_at_k(labels[:3], [0.0] * 3, correct[:3], 3).values == pytest.approx(0.5)
+    walked = weighted_majority_at_k(labels, [0.0, 0.4, nan, 0.0], correct, weightless="count", method="permutations", draws=20000, seed=0)
+    exact = weighted_majority_at_k(labels, [0.0, 0.4, nan, 0.0], correct, weightless="count", method="exact")
+    assert np.all(np.abs(walked.values - exact.values) <= 4 * walked.standard_error + 1e-12)
+    with pytest.raises(ValueError, match="weightless"):
+        weighted_majority_at_k(labels, [0.0] * 4, correct, weightless="drop")
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_permutations_agree_with_the_exact_value_within_their_error(weighted):
     rng = np.random.default_rng(1)
