@@ -105,7 +105,7 @@ def made(
         unchecked = "parameters were held, so the law is not refitted below a cut"
     else:
         try:
-            held_out = extrapolate(law, table, order=order, objective=objective, weights=weights, seed=seed)
+            held_out = extrapolate(law, table, order=order, cluster=cluster, objective=objective, weights=weights, seed=seed)
         except OutthinkError as error:  # shown in the report: the fit itself stands
             unchecked = str(error)
     answers = fill(found, table=table, draws=draws, held_out=held_out, run=cluster)

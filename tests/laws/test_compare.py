@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import UsageError
-from outthink.laws.compare import compare, information
+from outthink.laws.compare import compare, information, judged
 from outthink.laws.fit import fit
 from outthink.laws.objective import Objective
 from outthink.laws.table import Table, table_of
@@ -37,6 +37,31 @@ def test_laws_that_coincide_or_differ_by_chance_leave_it_undecided(seed: int) ->
     found = compare(["power", "power-floor"], table)
     assert found.rows[1].verdict == "undecided"
     assert found.verdict.startswith("undecided")
+
+
+def test_one_false_claim_in_twenty_also_over_few_runs() -> None:
+    # squared errors of two laws that are equally good, the better one taken for the best: the interval alone would claim a difference 13% of the time
+    rng = np.random.default_rng(0)
+    claims, trials = 0, 600
+    for trial in range(trials):
+        errors = 0.7 * rng.normal(size=8) + math.sqrt(1.0 - 0.7**2) * rng.normal(size=(2, 8))
+        best, other = sorted(errors**2, key=lambda squares: float(squares.mean()))
+        claims += judged(other - best, float(best.mean()), 1, draws=500, seed=trial)[-1] == "worse"
+    assert 0.01 < claims / trials < 0.05 + 3.0 * math.sqrt(0.05 * 0.95 / trials)
+
+
+def test_checkpoints_of_a_held_out_run_are_not_fitted() -> None:
+    rng = np.random.default_rng(0)
+    size, share = np.repeat(np.geomspace(1e7, 1e9, 12), 6), np.tile(np.linspace(1.0, 20.0, 6), 12)
+    loss = (1.7 + 400.0 * size**-0.34 + 4000.0 * (size * share) ** -0.36) * np.exp(0.01 * np.repeat(rng.normal(size=12), 6))
+    runs = np.array([f"run {row // 6}" for row in range(72)])
+    table = Table({"parameters": size, "tokens": size * share, "loss": loss}, {"run": runs})
+    found = compare(["chinchilla", "chinchilla-tied"], table, cluster="run")
+    (fold,) = found.rows[0].extrapolation.folds
+    held = set(runs[fold.rows])
+    assert held == {"run 9", "run 10", "run 11"}
+    assert fold.train == 54
+    assert found.clusters == 3
 
 
 def test_rows_of_one_run_are_one_observation() -> None:

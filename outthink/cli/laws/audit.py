@@ -100,7 +100,7 @@ def audit(
         )  # fmt: skip
         say("holding out the largest", None, None)
         try:
-            held_out = extrapolate(known, source.table, objective=chosen, weights=weights, order=order, seed=seed)
+            held_out = extrapolate(known, source.table, order=order, cluster=source.cluster, objective=chosen, weights=weights, seed=seed)
         except OutthinkError:  # the checklist then shows validation as missing
             held_out = None
     filled = fill(found.fit, table=source.table, draws=found.draws, held_out=held_out, run=source.cluster, given=given)

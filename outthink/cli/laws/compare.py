@@ -35,7 +35,7 @@ def compare(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare laws by their errors on rows they were not fitted to, with a paired bootstrap over runs and a verdict, which may be "undecided".
+    """Compare laws by their errors on rows they were not fitted to, with a paired test over runs and a verdict, which may be "undecided".
 
     In-sample columns are there to be read with care: a law with more parameters always fits better. AIC is shown for --objective squared or absolute,
     which are likelihoods, and only where every row is a run of its own.
@@ -75,7 +75,7 @@ def compare(
         held = row.extrapolation
         against = row.verdict
         if row.difference is not None and row.low is not None and row.high is not None:
-            against = f"{row.verdict}: {row.low:+.1e} to {row.high:+.1e}"
+            against = f"{row.verdict}: {row.low:+.1e} to {row.high:+.1e}, p {row.p:.2g}"
         aic = [f"{value:.1f}" if value is not None else "" for value in (row.aic, row.bic)] if informed else []
         shown.add_row(
             escape(row.fit.form.name), str(len(row.fit.free)), f"{row.fit.value:.5g}", f"{row.fit.residual_sd:.4g}", *aic,
@@ -89,7 +89,10 @@ def compare(
     )
     baselines = f"constant {first.written(first.error('constant'))}, pure power law {first.written(first.error('power'))}"
     console.print(f"Baselines beside the best law: {baselines}. Residual: sd on the objective's scale, in sample.", highlight=False)
-    console.print("Against the best: 95% interval of the mean squared error less that of the best law, over all rivals at once.", highlight=False)
+    console.print(
+        "Against the best: 95% interval of the mean squared error less that of the best law, over all rivals at once, and its sign-flip p-value.",
+        highlight=False,
+    )
     for row in found.rows:
         for flag in row.fit.flags:
             console.print(f"[yellow]{escape(row.fit.form.name)}, {flag.kind.replace('_', ' ')}[/yellow]: {escape(flag.text)}", highlight=False)

@@ -27,7 +27,8 @@ Reduction = Annotated[str, typer.Option(help="sum, or mean to compare with scrip
 Overestimate = Annotated[float, typer.Option(help="Factor on residuals above the data; over 1 (10 is in use) leans on the best runs.")]
 Weights = Annotated[str | None, typer.Option(help="Column of weights of the rows, 0 or more.")]
 Cluster = Annotated[
-    str | None, typer.Option("--cluster", help="Column, or several with commas, that name the run of a row: rows of one run are drawn together.")
+    str | None,
+    typer.Option("--cluster", help="Column, or several with commas, that name the run of a row: rows of one run are drawn and held out together."),
 ]
 Order = Annotated[str | None, typer.Option(help="Column of the compute that rows are ordered by to hold out the largest.")]
 Where = Annotated[list[str] | None, typer.Option(help="Keep rows with COLUMN<NUMBER (also <=, >, >=, =, !=); several times for several.")]
