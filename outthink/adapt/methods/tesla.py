@@ -1,15 +1,16 @@
 """[60] TeSLA: a student that follows its slow teacher by a flipped cross-entropy, with augmentations that are learnt to be hard for the teacher.
 
-    q = mean of the teacher's softmax over `views` easy views, or over the nearest of a queue of earlier ones, balanced by class
-    loss = -sum_k p_k log q_k - H(mean_b p) + hard KL(q || p(hard view)),   p the student's softmax on one easy view
+    q = the teacher's mean softmax over the sample and `views` easy views, then that of the `neighbours` nearest in a queue balanced by class
+    loss = -sum_k p_k log q_k - H(mean_b p) + hard KL(q || p(hard view)),   p the student's softmax on one of these views
     policy (`policy.Policy`): raise H(teacher(hard view)) - norm x (shift of the means of every normalisation layer's inputs)
 
-The flipped cross-entropy is linear in p: KL(p || q) + H(p), without the blow-up of -log p. Magnitudes of the policy get the direct gradient,
-probabilities a REINFORCE one; Adam at .1. All but the head moves, by Adam. The teacher predicts after the step. Order and constants are those of the
-official code (devavratTomar/TeSLA). Departures: the penalty's weight counts for magnitudes too (there it does not), rotations vary (there both
-ends of their range are equal), histogram equalisation and posterisation are left out as they have no gradient, and networks use batch statistics
-throughout (there running ones predict). Cost: views + 5 forward passes a sample and 3 backward. Identity: -sum p log q - H(mean p) = KL(p || q) +
-H(p) - H(mean p). Trap: p and q the other way round is plain cross-entropy (`flipped=False`).
+The flipped cross-entropy is linear in p: KL(p || q) + H(p), without the blow-up of -log p. The hard view is one of the view that the student sees.
+Magnitudes of the policy get the direct gradient, probabilities a REINFORCE one; Adam at .1. All but the head moves, by Adam. The teacher predicts the
+sample after the step, by running moments that all its passes before moved, those on hard views too (share .1). Order and constants are those of the
+official code for CIFAR-10 online (devavratTomar/TeSLA; for ImageNet it has SGD with momentum .9, and .9 for the teacher). Departures: the penalty's
+weight counts for magnitudes too (there it does not, which is the same at its 1), the queue never holds more than its size of a class (there one more
+can stay), and those of the operations that `policy` names. Cost: views + 6 forward passes a sample and 3 backward. Identity: -sum p log q - H(mean p)
+= KL(p || q) + H(p) - H(mean p). Trap: p and q the other way round is plain cross-entropy (`flipped=False`).
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ from torch.nn import functional as F
 from outthink.adapt.augment import Augmentation, default_views
 from outthink.adapt.losses import cross_entropy_to, entropy, marginal_entropy, reverse_cross_entropy_to
 from outthink.adapt.method import Contract, State, method
-from outthink.adapt.norms import OTHER_NORMS, AdaptiveNorm
+from outthink.adapt.norms import OTHER_NORMS, AdaptiveNorm, TrainStatistics, moving, replace_norms
 from outthink.adapt.policy import Policy
 from outthink.adapt.source import Source
 from outthink.adapt.teacher import follow, frozen_copy
-from outthink.adapt.view import Split, free_parameters, train_on_batches
+from outthink.adapt.view import Split, free_parameters, has_batch_norm, train_only
 
 _STEP = 0.1  # of the policy
+_SHARE = 0.1  # of a batch in running moments
 
 
 class Queue(nn.Module):
@@ -73,6 +75,7 @@ class _Tesla(State):
         super().__init__(model, generator, parameters, lambda free: torch.optim.Adam(free, lr=knobs.lr))
         self.knobs, self.split = knobs, Split(model)
         self.teacher = frozen_copy(model)
+        moving(self.teacher, False)
         self.taught = Split(self.teacher)
         self.policy, self.queue = Policy().to(parameters[0].device), Queue(max(1, knobs.queue))
         self.policy_step = torch.optim.Adam(self.policy.parameters(), lr=_STEP)
@@ -80,27 +83,30 @@ class _Tesla(State):
     def step(self, batch: Tensor) -> Tensor:
         knobs = self.knobs
         view = knobs.view or default_views(batch)
-        self.harden(batch)
+        moving(self.teacher, True)
+        views = [batch, *(view(batch, self.generator) for _ in range(knobs.views))]
+        shown = views[int(torch.randint(len(views), (), generator=self.generator))]
+        if knobs.hard:
+            self.harden(shown)
         with torch.no_grad():
-            hard = self.policy.applied(batch, self.policy.drawn(len(batch), self.generator))
-            easy = [batch, *(view(batch, self.generator) for _ in range(knobs.views - 1))]
-            self.cost.forwards += len(easy) * len(batch)
-            pairs = [self.taught(each) for each in easy]
+            hard = self.policy.applied(shown, self.policy.drawn(len(batch), self.generator), self.generator) if knobs.hard else None
+            self.cost.forwards += len(views) * len(batch)
+            pairs = [self.taught(each) for each in reversed(views)]  # the sample last: its moments weigh most in the running ones
             target = torch.stack([logits.softmax(1) for logits, _ in pairs]).mean(0)
             if knobs.queue:
                 features = torch.stack([features for _, features in pairs]).mean(0)
                 self.queue.add(features, target)
                 target = self.queue.refined(features, knobs.neighbours)
-        shown = easy[int(torch.randint(len(easy), (), generator=self.generator))]
         logits = self.predict(shown)
         loss = (
             reverse_cross_entropy_to(target, logits).mean() - marginal_entropy(logits) if knobs.flipped else cross_entropy_to(target, logits).mean()
         )
-        if knobs.hard:
+        if hard is not None:
             # the cross-entropy to q has the gradient of KL(q || p)
             loss = loss + knobs.hard * cross_entropy_to(target, self.predict(hard)).mean()
-        self.descend(loss, (2 if knobs.hard else 1) * len(batch))
+        self.descend(loss, (1 if hard is None else 2) * len(batch))
         follow(self.teacher, self.model, knobs.momentum)
+        moving(self.teacher, False)
         with torch.no_grad():
             return self.predict(batch, self.teacher)
 
@@ -110,7 +116,7 @@ class _Tesla(State):
         self.cost.backwards += len(batch)
         with torch.no_grad():
             before = self._means(batch)[1]
-        logits, means = self._means(self.policy.applied(batch, which))
+        logits, means = self._means(self.policy.applied(batch, which, self.generator))
         shift = torch.stack([(now - kept).square().mean(1) for now, kept in zip(means, before, strict=True)]).mean(0) if means else 0.0
         own = self.knobs.norm * shift - entropy(logits)  # (batch,), lower is harder
         chosen = self.policy.probabilities[which.to(own.device)].clamp_min(1e-8).log()
@@ -153,10 +159,10 @@ class Tesla:
     Args:
         lr: of Adam.
         momentum: of the teacher.
-        views: easy views that the teacher labels, the sample among them.
-        hard: weight of the loss on hard views; 0 leaves it out.
+        views: easy views that the teacher labels, beside the sample itself.
+        hard: weight of the loss on hard views; 0 leaves them out.
         norm: weight of the penalty on what hard views shift.
-        queue: samples of each class that labels are refined from; 0 takes the teacher's own.
+        queue: samples of each class that labels are refined from; 0 takes the teacher's own label, as the official code cannot.
         neighbours: of those, how many count.
         flipped: the flipped cross-entropy with balanced classes; otherwise the plain one.
         view: how easy views are made; image views if None.
@@ -167,21 +173,23 @@ class Tesla:
     views: int = 4
     hard: float = 1.0
     norm: float = 1.0
-    queue: int = 0
+    queue: int = 2
     neighbours: int = 1
     flipped: bool = True
     view: Augmentation | None = None
     contract: ClassVar[Contract] = Contract(
-        predicts="after", network="teacher", changes="every weight but the head's, and a policy of augmentations; batch statistics",
+        predicts="after", network="teacher", changes="every weight but the head's, and a policy of augmentations; running statistics",
         needs=("head", "images"),
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if self.views < 1 or self.queue < 0 or self.neighbours < 1 or not 0 <= self.momentum <= 1:
-            raise ValueError(f"views and neighbours must be 1 or more, queue 0 or more and momentum in [0, 1], got {self}")
+        if self.views < 0 or self.queue < 0 or self.neighbours < 1 or not 0 <= self.momentum <= 1:
+            raise ValueError(f"views and queue must be 0 or more, neighbours 1 or more and momentum in [0, 1], got {self}")
 
     def start(self, model: nn.Module, source: Source | None, generator: torch.Generator) -> State:
         """Needs a linear head."""
         parameters = free_parameters(model, without=Split(model).head)
-        train_on_batches(model, parameters)
+        train_only(model, parameters)
+        if has_batch_norm(model):
+            replace_norms(model, lambda layer, *_: TrainStatistics(layer, _SHARE))
         return _Tesla(model, generator, parameters, self)

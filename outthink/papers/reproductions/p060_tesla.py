@@ -4,9 +4,9 @@ The paper: a flipped cross-entropy to a slow teacher, balanced by class, with au
 plain cross-entropy and stays calibrated.
 
 Here: five networks for digits on one long stream (fog, drawn four times, 3,588 images), batches of 128, the official constants for CIFAR-10 (Adam
-1e-3, teacher .99, four easy views, no queue). Controls: the same loop with plain cross-entropy, and without hard views; batch statistics; TENT, which
-predicts before its step, where TeSLA predicts after it. All set before. Not covered: CIFAR-C, ImageNet-C, segmentation, the variant with source
-statistics.
+1e-3, teacher .99, four easy views beside the image, a queue of two of each class and the nearest of it). Controls: the same loop with plain
+cross-entropy, and without hard views; batch statistics; TENT, which predicts before its step, where TeSLA predicts after it. All set before. Not
+covered: CIFAR-C, ImageNet-C, segmentation, the variant with source statistics.
 """
 
 from __future__ import annotations

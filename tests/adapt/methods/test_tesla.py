@@ -56,7 +56,7 @@ def test_the_policy_learns_augmentations_that_the_teacher_doubts(net):
         state.harden(images(64, seed=seed).clamp(0, 1))
     draws, batch = torch.Generator().manual_seed(0), images(400, seed=99).clamp(0, 1)
     with torch.no_grad():
-        doubt = [float(entropy(state.teacher(one.applied(batch, one.drawn(400, draws)))).mean()) for one in (state.policy, fresh)]
+        doubt = [float(entropy(state.teacher(one.applied(batch, one.drawn(400, draws), draws))).mean()) for one in (state.policy, fresh)]
     assert doubt[0] > doubt[1] + 0.1
 
 
@@ -70,16 +70,58 @@ def test_the_head_stays_and_the_teacher_predicts_after_the_step(net):
         assert not torch.allclose(found, model.state.model(batch))
 
 
-def test_with_a_teacher_that_stays_only_the_student_moves(net):
-    model = adapt(net, Tesla(momentum=1.0, lr=1e-2))
-    batch = images(32).clamp(0, 1)
-    assert torch.equal(model(batch), model(batch))
+def test_with_a_teacher_that_stays_only_the_student_and_running_moments_move(net):
+    """The sample alone goes through the teacher: its running mean is .9 of the source's and .1 of the batch's, and it predicts by that."""
+    model = adapt(net, Tesla(momentum=1.0, lr=1e-2, views=0, hard=0.0))
+    batch = images(32, shift=0.5).clamp(0, 1)
+    found = model(batch)
+    teacher, layer = model.state.teacher, net.body[1]
+    assert all(torch.equal(now, before) for now, before in zip(teacher.parameters(), net.parameters(), strict=True))
+    assert not torch.equal(model.state.model.body[0].weight, net.body[0].weight)
+    maps = net.body[0](batch)
+    mean, variance = teacher.body[1].statistics.mean, teacher.body[1].statistics.variance
+    assert torch.allclose(mean, 0.9 * layer.running_mean + 0.1 * maps.mean((0, 2, 3)), atol=1e-6)
+    assert torch.allclose(variance, 0.9 * layer.running_var + 0.1 * maps.var((0, 2, 3), correction=1), atol=1e-6)
+    with torch.no_grad():
+        assert torch.allclose(found[:5], teacher(batch[:5]), atol=1e-4)
+
+
+def test_the_policy_hardens_the_view_that_the_student_sees(net):
+    model = adapt(net, Tesla(views=3, view=lambda batch, draws: batch + torch.rand((), generator=draws)))
+    taught, learnt, batch = [], [], images(16).clamp(0, 1)
+    model.state.teacher.register_forward_pre_hook(lambda _, inputs: taught.append(inputs[0]))
+    model.state.model.register_forward_pre_hook(lambda _, inputs: learnt.append(inputs[0]))
+    seen = set()
+    for _ in range(8):
+        taught.clear()
+        learnt.clear()
+        model(batch)
+        assert torch.equal(taught[0], learnt[0])  # before hardening, and the student's
+        assert torch.equal(taught[-2], batch)  # the last that trains running moments
+        assert torch.equal(taught[-1], batch)  # the prediction
+        seen.add(torch.equal(learnt[0], batch))
+    assert seen == {True, False}  # the sample itself is one of the views
+
+
+def test_labels_are_those_of_the_nearest_in_the_queue(net):
+    """[60] With one neighbour and a place for one of each class, a label is one of the queue's, not the teacher's own mean."""
+    batch, targets = images(32).clamp(0, 1), []
+    model = adapt(net, Tesla(views=0, hard=0.0, queue=1, lr=0.0))
+    original = model.state.queue.refined
+    model.state.queue.refined = lambda *given: targets.append(original(*given)) or targets[-1]
+    model(batch)
+    assert len(targets[0].unique(dim=0)) <= 4
+    assert Tesla().queue == 2
+    assert Tesla().neighbours == 1
 
 
 def test_cost_is_what_it_says(net):
     model = adapt(net, Tesla(views=3))
     model(images(32).clamp(0, 1))
-    assert (model.cost.forwards, model.cost.backwards) == (32 * (3 + 5), 32 * 3)
+    assert (model.cost.forwards, model.cost.backwards) == (32 * (3 + 6), 32 * 3)
+    easy = adapt(net, Tesla(views=3, hard=0.0))
+    easy(images(32).clamp(0, 1))
+    assert (easy.cost.forwards, easy.cost.backwards) == (32 * (3 + 3), 32)
 
 
 def test_a_plain_cross_entropy_is_another_loss(net):
@@ -94,4 +136,4 @@ def test_a_plain_cross_entropy_is_another_loss(net):
 
 def test_knobs_out_of_range_are_named():
     with pytest.raises(ValueError, match="views"):
-        Tesla(views=0)
+        Tesla(views=-1)
