@@ -1,11 +1,14 @@
 """[54] Who is asked for, what it costs, that labels are never used before they score, and that the budget holds."""
 
+import copy
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
 pytest.importorskip("sklearn", reason="scikit-learn is not installed; pip install 'outthink[adapt]'")
 
 from adapt.networks import images, labels, trained  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
 from outthink.adapt.losses import entropy  # noqa: E402
@@ -112,6 +115,42 @@ def test_without_a_budget_nothing_moves(net, stream):
         assert torch.equal(model(batch), net(batch))
     assert torch.equal(model(batch), model(batch))
     assert model.cost.labels == 0
+
+
+def test_training_goes_on_until_six_windows_of_five_losses_bring_nothing(net, stream):
+    """One label and no step: every loss is the same. The first window is the lowest so far, six more are not, each is five losses and a step."""
+    model = adapt(net, Simatta(clusters=1, growth=0, budget=1, lr=0.0, low=0.0, batch=4, steps=10_000), oracle=Asked(stream))
+    model(next(iter(stream)).inputs)
+    assert model.cost.labels == 1
+    assert model.cost.backwards == 2 * 4 * 42
+    assert Simatta().steps > 42  # or the rule would never be reached
+
+
+@pytest.mark.parametrize(("cold_start", "share"), [(0, 0.5), (100, 0.2)])
+def test_a_step_goes_down_the_weighted_losses_of_one_sample_of_each_kind(net, stream, cold_start, share):
+    """[54] One labelled and one sure sample: (1 - a) CE(sure) + a CE(labelled), a = 1 / 2, or .2 while there are few sure ones."""
+    oracle, batch = Asked(stream), next(iter(stream)).inputs
+    model = adapt(net, Simatta(clusters=1, growth=0, budget=1, lr=0.1, low=9.0, sure=1, batch=3, steps=1, cold_start=cold_start), oracle=oracle)
+    model(batch)
+    copied = copy.deepcopy(net).eval().requires_grad_(True)
+    with torch.no_grad():
+        surest = int(entropy(net(batch)).argmin())
+    sure, own = batch[surest : surest + 1], batch[oracle.ids[0] : oracle.ids[0] + 1]
+    label = stream.labels(torch.tensor(oracle.ids))
+    loss = (1 - share) * F.cross_entropy(copied(sure), net(sure).argmax(1)) + share * F.cross_entropy(copied(own), label)
+    loss.backward()
+    moved = dict(model.state.model.named_parameters())
+    for name, parameter in copied.named_parameters():
+        assert torch.allclose(moved[name], parameter - 0.1 * parameter.grad, atol=1e-5)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_statistics_move_while_it_learns_unless_they_are_frozen(net, stream, freeze):
+    model = adapt(net, Simatta(lr=0.0, freeze=freeze), oracle=Asked(stream))
+    batch = next(iter(stream)).inputs
+    model(batch)
+    with torch.no_grad():
+        assert torch.equal(model.state.predict(batch), net(batch)) is freeze
 
 
 def test_an_oracle_is_asked_for(net):
