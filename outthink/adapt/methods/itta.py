@@ -1,12 +1,15 @@
 """[65] ITTA: a consistency loss that was learnt to point where the main loss points, and adaptive blocks that it moves at test time.
 
-    source:  CE(z) + CE(z') + mean (w(z' - z))^2;   w: make standardised grad of the last term equal to that of CE(z), times 0.1
+    source:  CE(z) + CE(z') + mean (w(z' - z))^2;   w: make standardised grad of the last term equal to that of both CE, times 0.1
     test:    one Adam step of the blocks alone on mean (w(z' - z))^2, then predict with the blocks in place
 
-z are the features before the head, z' those with MixStyle at the first or second stage (a coin). w is elementwise: 10 layers of scale and
-shift, ReLU between them. A block after each stage: 5 layers of scale and shift for every place of the map, at first the identity; ReLU
-between them only where the stage's maps are not negative on the source, since elsewhere it would cut them.
+z are the features before the head, z' those with MixStyle at the first or second stage (a coin), before its block. w is elementwise: 10
+layers of scale and shift, ReLU between them. A block after each stage: 5 layers of scale and shift for every place of the map, at first the
+identity; ReLU between them only where the stage's maps are not negative on the source, since elsewhere it would cut them.
 Identities: lr 0 predicts as the prepared model. In a batch of one MixStyle has no partner, so the loss is 0 and nothing adapts.
+Departures from the official code (liangchen527/ITTA): w's gradient flows through the standardising too (there its mean and deviation are constants,
+which lets w shrink at no gain); the loss at test time has no factor of its own (there 1e-6, or 0.1 for DomainNet, which Adam takes out again but for
+its epsilon); networks here are small and take larger steps (published 5e-5, and a tenth of it for w and the blocks).
 """
 
 from __future__ import annotations
@@ -66,13 +69,13 @@ class Blocked(nn.Module):
         self.blocks, self.weigh = nn.ModuleList(blocks), weigh
 
     def split(self, batch: Tensor, mixing: Mapping[str, Edit] | None = None) -> tuple[Tensor, Tensor]:
-        """Logits (batch, classes) and features (batch, features), with style mixed after the blocks of the stages given."""
+        """Logits (batch, classes) and features (batch, features), with style mixed before the blocks of the stages given."""
         mixed = mixing or {}
 
         def through(name: str, block: nn.Module) -> Edit:
             def edit(maps: Tensor) -> Tensor:
-                changed: Tensor = block(maps)
-                return mixed[name](changed) if name in mixed else changed
+                changed: Tensor = block(mixed[name](maps) if name in mixed else maps)
+                return changed
 
             return edit
 
@@ -208,8 +211,9 @@ class Itta:
     ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Gradients of the main loss (constants) and of the consistency loss (a function of w), by the weights that both depend on."""
         logits, features = made.split(inputs)
-        augmented = made.augmented(inputs, self.alpha, draw)[1]
-        main = torch.autograd.grad(F.cross_entropy(logits, labels), weights, retain_graph=True, allow_unused=True)
+        mixed, augmented = made.augmented(inputs, self.alpha, draw)
+        plain = F.cross_entropy(logits, labels) + F.cross_entropy(mixed, labels)
+        main = torch.autograd.grad(plain, weights, retain_graph=True, allow_unused=True)
         other = torch.autograd.grad(made.inconsistency(features, augmented), weights, create_graph=True, allow_unused=True)
         both = [(one.detach(), two) for one, two in zip(main, other, strict=True) if one is not None and two is not None]
         return tuple(one for one, _ in both), tuple(two for _, two in both)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
@@ -5,8 +7,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed; pip install
 from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
+from outthink.adapt.maps import edited, mix_style  # noqa: E402
 from outthink.adapt.methods.itta import Elementwise, Itta, alignment  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
+from outthink.adapt.view import Split  # noqa: E402
 
 SOURCE = Source(images(128, seed=7), labels(128, seed=7))
 
@@ -51,6 +55,53 @@ def test_matching_loss_falls_on_a_fixed_batch(net):
     batch, classes = images(32, seed=7), labels(32, seed=7)
     found = [way.learn(made, batch, classes, weights, None, learner, torch.Generator().manual_seed(1))[0] for _ in range(30)]
     assert found[-1] < found[0] - 0.05
+
+
+def test_the_main_gradient_is_that_of_both_views_and_of_the_body_alone(net):
+    """As official: cross-entropy of the plain and of the mixed features, by the weights that the consistency loss depends on."""
+    way, made = Itta(), Itta().blocked(net, SOURCE)
+    batch, classes, weights = images(32, seed=7), labels(32, seed=7), list(made.model.parameters())
+    main, other = way.gradients(made, batch, classes, weights, torch.Generator().manual_seed(1))
+    mixed = made.augmented(batch, way.alpha, torch.Generator().manual_seed(1))[0]
+    loss = torch.nn.functional.cross_entropy(made(batch), classes) + torch.nn.functional.cross_entropy(mixed, classes)
+    body = list(made.model.body.parameters())
+    wanted = torch.autograd.grad(loss, body)
+    assert len(main) == len(other) == len(body)
+    assert all(torch.allclose(*pair, atol=1e-6) for pair in zip(main, wanted, strict=True))
+    assert not any(one.requires_grad for one in main)
+
+
+def test_a_step_at_the_source_goes_down_all_three_losses_and_moves_the_learnt_net(net):
+    way, made = Itta(), Itta().blocked(net, SOURCE)
+    batch, classes, weights = images(32, seed=7), labels(32, seed=7), list(made.model.parameters())
+    before = copy.deepcopy(made)
+    logits, features = before.split(batch)
+    mixed, augmented = before.augmented(batch, way.alpha, torch.Generator().manual_seed(1))
+    # as w starts, what is left of the difference are its parts above 0
+    loss = sum(torch.nn.functional.cross_entropy(one, classes) for one in (logits, mixed)) + (augmented - features).relu().square().mean()
+    wanted = torch.autograd.grad(loss, list(before.model.parameters()))
+    learner = torch.optim.Adam(made.weigh.parameters(), lr=1e-3)
+    way.learn(made, batch, classes, weights, torch.optim.SGD(weights, lr=0.1), learner, torch.Generator().manual_seed(1))
+    for own, old, slope in zip(made.model.parameters(), before.model.parameters(), wanted, strict=True):
+        assert torch.allclose(own, old - 0.1 * slope, atol=1e-5)
+    assert not torch.equal(made.weigh.scale, before.weigh.scale)
+
+
+def test_style_is_mixed_before_the_block(net):
+    made = Itta().blocked(net, SOURCE)
+    for block in made.blocks:
+        torch.nn.init.uniform_(block.scale, 0.5, 1.5, generator=torch.Generator().manual_seed(0))
+    batch, draw = images(16, seed=7), torch.Generator().manual_seed(3)
+    found = made.augmented(batch, 0.1, draw)[1]
+    draw.manual_seed(3)
+    stage = int(torch.randint(2, (1,), generator=draw))
+    blocks = dict(zip(made.names, made.blocks, strict=True))
+
+    def through(name):
+        return lambda maps: blocks[name](mix_style(maps, 0.1, draw) if name == made.names[stage] else maps)
+
+    with edited(made.model, {name: through(name) for name in made.names}):
+        assert torch.allclose(Split(made.model)(batch)[1], found, atol=1e-5)
 
 
 def test_alignment_is_twice_one_less_the_correlation_and_ignores_scale():
