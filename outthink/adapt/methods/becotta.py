@@ -3,13 +3,16 @@
     h <- h + sum_k g_k(d) A_k(h),   A_k(h) = up_k relu(down_k h) on each place of a map
     g(d): the `chosen` largest of sum over places of W_d h (+ noise softplus(V_d h) in training), softmax over them, 0 elsewhere
     prepare  CE + domain_weight CE of a small classifier of domains - synergy I(domain; expert)
-    stream   d = what the classifier of domains says;  one Adam step of experts and routers on CE to pseudo-labels
+    stream   d = what the classifier of domains says;  one Adam step of experts and routers on CE to pseudo-labels, over the samples where it is
+             `least` or more;  then each weight of theirs goes back to the prepared one with probability `restore`
 
 I is the mutual information of the table of mean gates by domain. The pseudo-label is the model's own where its probability is above `confidence` and
-not below that of the source model, and that of the mean over `views` augmented views elsewhere. Predicts before the step. Departures from the
-official code (daeunni/BECoTTA): gates keep their gradient, so that the task trains the routers (there `.item()` cuts it off); the mutual information
-is the textbook's (there min-max scaled).
-Cost: two forward passes a sample (the model, and the source model) and one backward, and `views` forward passes for samples in doubt.
+not below that of the prepared model, and that of the mean over the image and `views` augmented ones elsewhere; what it is taken from is also the
+prediction, which comes before the step. Departures from the official code (daeunni/BECoTTA): gates keep their gradient, so that the task trains the
+routers (there `.item()` cuts it off); the mutual information is the textbook's (there min-max scaled); no noise on the gates at test time (there
+always), so that a prediction is not a draw; a batch of sure samples makes no step (there the mean over none). Trap: with `confidence` at .69 and
+`least` at .4 no sure sample learns, since -log .69 is .37: those in doubt do.
+Cost: two forward passes a sample (the model, and the prepared model) and one backward, and `views` forward passes for samples in doubt.
 Identities: the ups start at 0, where the model is the source's; gates are above 0 for `chosen` experts alone and sum to 1.
 """
 
@@ -29,6 +32,7 @@ from outthink.adapt.augment import Augmentation, default_views
 from outthink.adapt.maps import Edit, edited, map_layers, stages
 from outthink.adapt.method import Contract, State, method
 from outthink.adapt.source import Source
+from outthink.adapt.teacher import frozen_copy, restore
 from outthink.adapt.view import train_only
 
 
@@ -131,32 +135,52 @@ class _Becotta(State):
         parameters = list(model.experts.parameters())
         train_only(model, parameters)
         super().__init__(model, generator, parameters, lambda free: torch.optim.Adam(free, lr=knobs.lr))
-        self.expert, self.knobs = model, knobs
+        self.expert, self.knobs, self.adapting = model, knobs, parameters
+        self.prepared = frozen_copy(model)
 
     def step(self, batch: Tensor) -> Tensor:
-        logits = self.predict(batch)
+        self.cost.forwards += 2 * len(batch)
         with torch.no_grad():
-            own, label = logits.softmax(1).max(1)
-            before = self.predict(batch, self.expert.model).softmax(1).amax(1)
-            doubtful = (own <= self.knobs.confidence) | (own < before)
-            if doubtful.any() and self.knobs.views:
-                view = self.knobs.view or default_views(batch)
-                shown = [self.predict(view(batch[doubtful], self.generator)).softmax(1) for _ in range(self.knobs.views)]
-                label = label.masked_scatter(doubtful, torch.stack(shown).mean(0).argmax(1))
-        self.descend(F.cross_entropy(logits, label), len(batch))
-        return logits
+            domains = self.expert.domain(batch).argmax(1)
+            before = self.prepared.routed(batch, domains)[0].softmax(1).amax(1)
+        logits = self.expert.routed(batch, domains)[0]
+        answer = self._answer(batch, domains, logits.detach(), before)
+        losses = F.cross_entropy(logits, answer.argmax(1), reduction="none")
+        learns = losses >= self.knobs.least
+        if learns.any():
+            self.descend(losses[learns].mean(), len(batch))
+        restore(self.adapting, list(self.prepared.experts.parameters()), self.knobs.restore, self.generator)
+        return answer
+
+    @torch.no_grad()
+    def _answer(self, batch: Tensor, domains: Tensor, logits: Tensor, before: Tensor) -> Tensor:
+        own = logits.softmax(1)
+        sure = own.amax(1)
+        doubtful = (sure <= self.knobs.confidence) | (sure < before)
+        if not self.knobs.views or not doubtful.any():
+            return logits
+        view = self.knobs.view or default_views(batch)
+        total = own[doubtful]
+        for _ in range(self.knobs.views):
+            self.cost.forwards += len(total)
+            # a view belongs to the domain of its image
+            total = total + self.expert.routed(view(batch[doubtful], self.generator), domains[doubtful])[0].softmax(1)
+        mean = (total / (self.knobs.views + 1)).clamp_min(torch.finfo(total.dtype).tiny).log()
+        return logits.index_put((doubtful.nonzero()[:, 0],), mean)
 
 
 @method("becotta", papers=(94,))
 @dataclass(frozen=True)
 class Becotta:
-    """Adapt low-rank experts, chosen by a router for each known domain, on pseudo-labels that a source model and views agree with.
+    """Adapt low-rank experts, chosen by a router for each known domain, on pseudo-labels of views where the prepared model was surer.
 
     Args:
         lr: of experts and routers at test time, by Adam; the official one, for a segmentation transformer.
         experts, chosen, rank: how many experts a stage has, how many a sample uses, and their rank.
         confidence: the model's own label counts above this probability.
         views: augmented views of samples in doubt; 0 takes the model's own label for them too.
+        least: samples whose cross-entropy to their label is below this (nats) do not learn.
+        restore: probability that a weight of experts and routers goes back to the prepared one after a step.
         domain_weight, synergy: of the loss of domains and of the mutual information in `prepare`.
         epochs, source_lr, batch: of that training, by Adam.
         view: how views are made; image views if None.
@@ -168,6 +192,8 @@ class Becotta:
     rank: int = 2
     confidence: float = 0.69
     views: int = 4
+    least: float = 0.4
+    restore: float = 0.01
     domain_weight: float = 0.1
     synergy: float = 5e-4
     epochs: int = 5
@@ -184,6 +210,8 @@ class Becotta:
             raise ValueError(f"chosen must be 1 to experts, rank 1 or more and views 0 or more, got {self.chosen}, {self.rank} and {self.views}")
         if not self.lr >= 0 or not self.source_lr >= 0:
             raise ValueError(f"lr and source_lr must be 0 or more, got {self.lr} and {self.source_lr}")
+        if not self.least >= 0 or not 0 <= self.restore <= 1:
+            raise ValueError(f"least must be 0 or more and restore in [0, 1], got {self.least} and {self.restore}")
 
     def prepare(self, model: nn.Module, source: Source, *, seed: int, progress: Callable[[int, int], None] | None = None) -> nn.Module:
         """Learn experts, routers and the classifier of domains on labelled images of several domains; the model itself is frozen.

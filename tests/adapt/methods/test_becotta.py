@@ -1,5 +1,6 @@
 """[94] Gates, mutual information, what starts as the source, and that routers do learn."""
 
+import copy
 import math
 
 import pytest
@@ -82,7 +83,7 @@ def test_preparing_tells_domains_apart_and_leaves_the_classifier_alone(net, prep
 
 
 def test_the_step_moves_experts_and_routers_alone_and_counts_what_it_costs(prepared):
-    model = adapt(prepared, Becotta(confidence=1.0, views=2, lr=1e-2))
+    model = adapt(prepared, Becotta(confidence=1.0, views=2, lr=1e-2, least=0.0))
     before = {name: value.clone() for name, value in model.state.named_parameters()}
     model(images(32, shift=0.5))
     moved = {name for name, value in model.state.named_parameters() if not torch.equal(value, before[name])}
@@ -92,16 +93,69 @@ def test_the_step_moves_experts_and_routers_alone_and_counts_what_it_costs(prepa
     assert (model.cost.forwards, model.cost.backwards) == (32 * 2 + 2 * 32, 32)  # all are in doubt
 
 
-def test_samples_that_are_sure_keep_their_own_label(prepared):
-    def inverted(batch, generator):
-        return -batch
+def inverted(batch, generator):
+    return -batch
 
-    sure, doubtful = (adapt(prepared, Becotta(confidence=level, view=inverted, lr=1e-2)) for level in (0.0, 1.0))
+
+def test_samples_that_are_sure_keep_their_own_label_and_those_in_doubt_take_the_mean_over_views(prepared):
     batch = images(32)
-    sure(batch)
-    doubtful(batch)
-    ups = [model.state.expert.experts[0].up for model in (sure, doubtful)]
-    assert not torch.allclose(*ups)
+    with torch.no_grad():
+        domains = prepared.domain(batch).argmax(1)
+        own, turned = (prepared.routed(each, domains)[0].softmax(1) for each in (batch, -batch))
+    sure, doubtful = (adapt(prepared, Becotta(confidence=level, views=2, view=inverted)) for level in (0.0, 1.0))
+    assert torch.allclose(sure(batch).softmax(1), own, atol=1e-6)
+    assert torch.allclose(doubtful(batch).softmax(1), (own + 2 * turned) / 3, atol=1e-6)
+
+
+def test_the_step_is_down_the_cross_entropy_of_those_that_are_far_from_their_label(prepared):
+    """By definition, with labels of inverted images and without restoring: Adam's first step is lr times the sign of the gradient."""
+    batch, plain = images(32), copy.deepcopy(prepared)
+    domains = plain.domain(batch).argmax(1)
+    logits = plain.routed(batch, domains)[0]
+    label = (logits.softmax(1) + 4 * plain.routed(-batch, domains)[0].softmax(1)).argmax(1)
+    losses = torch.nn.functional.cross_entropy(logits, label, reduction="none")
+    least = float(losses.detach().median())
+    model = adapt(prepared, Becotta(confidence=1.0, views=4, view=inverted, least=least, restore=0.0, lr=1e-3))
+    model(batch)
+    far = losses >= least
+    assert 0 < int(far.sum()) < 32
+    found = torch.autograd.grad(losses[far].mean(), list(plain.experts.parameters()), allow_unused=True)
+    for own, before, slope in zip(model.state.expert.experts.parameters(), plain.experts.parameters(), found, strict=True):
+        if slope is not None:
+            clear = slope.abs() > 1e-5
+            assert torch.allclose((own - before)[clear], -1e-3 * slope.sign()[clear], atol=2e-6)
+
+
+def test_where_all_are_near_their_labels_nothing_learns(prepared):
+    model = adapt(prepared, Becotta(least=1e9, lr=1e-2))
+    model(images(32))
+    assert model.cost.backwards == 0
+    assert all(torch.equal(*pair) for pair in zip(model.state.expert.parameters(), prepared.parameters(), strict=True))
+
+
+def test_restoring_puts_experts_and_routers_back_to_the_prepared_ones(prepared):
+    always = adapt(prepared, Becotta(confidence=1.0, view=inverted, lr=1e-2, restore=1.0))
+    always(images(32))
+    assert always.cost.backwards == 32
+    assert all(torch.equal(*pair) for pair in zip(always.state.expert.parameters(), prepared.parameters(), strict=True))
+    half = adapt(prepared, Becotta(confidence=1.0, view=inverted, lr=1e-2, restore=0.5))
+    half(images(32))
+    back = torch.cat([(own == old).flatten() for own, old in zip(half.state.expert.experts[0].up, prepared.experts[0].up, strict=True)])
+    assert 0.3 < float(back.double().mean()) < 0.9
+
+
+def test_the_prepared_model_is_what_a_sure_sample_must_not_fall_below(prepared):
+    """Ups at 0 make the adapting model the bare classifier; where the prepared one is surer than it, the label comes from the views."""
+    batch = images(64, seed=4, shift=0.5)
+    model = adapt(prepared, Becotta(confidence=0.0, views=1, view=inverted, lr=0.0, restore=0.0))
+    with torch.no_grad():
+        for experts in model.state.expert.experts:
+            experts.up.zero_()
+        bare, whole = prepared.model(batch).softmax(1).amax(1), prepared(batch).softmax(1).amax(1)
+        plain = model.state.expert(batch)
+    asked = ~torch.isclose(model(batch), plain, atol=1e-5).all(1)
+    assert 0 < int((bare < whole).sum()) < 64
+    assert torch.equal(asked[(bare - whole).abs() > 1e-4], (bare < whole)[(bare - whole).abs() > 1e-4])
 
 
 def test_what_is_missing_is_named(net):
@@ -113,3 +167,5 @@ def test_what_is_missing_is_named(net):
         adapt(net, Becotta())
     with pytest.raises(ValueError, match="chosen"):
         Becotta(chosen=9)
+    with pytest.raises(ValueError, match="restore"):
+        Becotta(restore=2.0)
