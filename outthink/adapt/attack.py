@@ -2,11 +2,14 @@
 
     poisoned = invade(model, batch, malicious=rows, loss=towards(target, label))
     attempts = [attempt(model, batch, labels, malicious=10, target=0) for ...]
+    transferred = judged(another, batch, poisoned, labels, malicious=10, target=0)
 
 The attacker knows the model. The attack is approximated as published: the weights stay as they are before the batch, so that its samples are
 coupled by what the prediction itself takes from the batch alone (statistics, an assignment, centroids: `State.preview`), and the malicious ones
 follow the sign of the gradient (projected gradient descent from gray images). The poisoned batch then goes through the real step of the method.
 The model that is attacked is left as it was. `coupling` says what such an attack can see of a method before it is tried.
+Departures from the official code (inspire-group/tta_risk): epsilon is a distance from the gray start, not from the images that were there (the same
+at the published 1); a target that had the wanted label before counts as no success.
 """
 
 from __future__ import annotations
@@ -148,7 +151,9 @@ class Attempt:
         return self.after == self.wanted != self.before
 
 
-def attempt(model: Adapted, batch: Tensor, labels: Tensor, *, malicious: int, target: int = 0, steps: int = 500, size: float = 1 / 255) -> Attempt:
+def attempt(
+    model: Adapted, batch: Tensor, labels: Tensor, *, malicious: int, target: int = 0, steps: int = 500, size: float = 1 / 255, again: bool = False
+) -> Attempt:
     """Attack one sample of a batch through the last rows of it, with the method's real step on both batches.
 
     Args:
@@ -157,14 +162,40 @@ def attempt(model: Adapted, batch: Tensor, labels: Tensor, *, malicious: int, ta
         labels: (batch,) true classes: the attacker's aim is the class after the target's.
         malicious: how many rows are the attacker's, the last ones.
         target: row of the sample to be misclassified.
+        steps, size: of the descent.
+        again: as for `judged`.
     """
     first = len(batch) - malicious
     if not 0 <= target < first:
         raise ValueError(f"target must be one of the {first} benign rows, got {target}")
-    before = copy.deepcopy(model)(batch)
+    with torch.no_grad():
+        classes = copy.deepcopy(model.state).preview(batch).shape[1]
+    aim = towards(target, (int(labels[target]) + 1) % classes)
+    poisoned = invade(model, batch, malicious=torch.arange(first, len(batch)), loss=aim, steps=steps, size=size)
+    return judged(model, batch, poisoned, labels, malicious=malicious, target=target, again=again)
+
+
+def judged(model: Adapted, batch: Tensor, poisoned: Tensor, labels: Tensor, *, malicious: int, target: int = 0, again: bool = False) -> Attempt:
+    """What a poisoned batch, which may be made for another method, does to this one.
+
+    Args:
+        model: as it stands before the batch; copied for each of the two steps.
+        batch, poisoned: (batch, ...), as it was and with the last rows replaced.
+        labels: (batch,) true classes.
+        malicious: how many rows those are.
+        target: row of the sample to be misclassified.
+        again: predict once more after the method's step on the same batch, as the paper does; a method that predicts before it learns would
+            otherwise say of the batch what it says without its step.
+    """
+    found = []
+    for each in (batch, poisoned):
+        adapting = copy.deepcopy(model)
+        logits = adapting(each)
+        with torch.no_grad():
+            found.append(adapting.state.preview(each) if again else logits)
+    before, after = found
+    others = torch.arange(len(batch) - malicious) != target
+    benign = labels[: len(batch) - malicious][others]
+    right = [float((logits[: len(batch) - malicious][others].argmax(1) == benign).double().mean()) for logits in found]
     wanted = (int(labels[target]) + 1) % before.shape[1]
-    poisoned = invade(model, batch, malicious=torch.arange(first, len(batch)), loss=towards(target, wanted), steps=steps, size=size)
-    after = copy.deepcopy(model)(poisoned)
-    others = torch.arange(first) != target
-    right = [float((logits[:first][others].argmax(1) == labels[:first][others]).double().mean()) for logits in (before, after)]
     return Attempt(wanted, int(before[target].argmax()), int(after[target].argmax()), right[0], right[1])

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; pip install
 from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
-from outthink.adapt.attack import attempt, away_from, coupling, invade, towards  # noqa: E402
+from outthink.adapt.attack import attempt, away_from, coupling, invade, judged, towards  # noqa: E402
 from outthink.adapt.methods.bn_adapt import BatchNormAdapt  # noqa: E402
 from outthink.adapt.methods.lame import Lame  # noqa: E402
 from outthink.adapt.methods.robust_bn import RobustBatchNorm  # noqa: E402
@@ -79,6 +79,17 @@ def test_success_needs_a_change_to_the_wanted_label(net, batch):
     tried = attempt(adapt(net, SourceModel()), batch, wrong, malicious=8, steps=1)
     assert tried.before == tried.wanted == tried.after
     assert not tried.succeeded
+
+
+def test_predictions_read_again_are_those_after_the_step(net):
+    noise = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    adapting = adapt(net, Tent(lr=0.5))
+    adapting(noise)
+    after = adapting.state.preview(noise).argmax(1)
+    model = adapt(net, Tent(lr=0.5))
+    assert judged(model, noise, noise, after, malicious=8, again=True).right_after == 1.0
+    assert judged(model, noise, noise, after, malicious=8).right_after < 1.0
+    assert torch.equal(model(noise), adapt(net, Tent(lr=0.5))(noise))
 
 
 def test_what_is_previewed_is_the_network_that_predicts(net, batch):
