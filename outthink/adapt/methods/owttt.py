@@ -5,11 +5,13 @@
            + align D(source Gaussian, running Gaussian of the known),   D the symmetric KL divergence
 
 P are the source's class means; Q is a pool of at most `pool` features: the unknown of a batch are offered from the farthest from P on, and one
-whose distance to all prototypes is above a second Otsu threshold inside the unknown comes in. A known sample's label is its nearest class, an unknown
-one's the class of Q; the half of each side that is farthest from tau learns. The clustering and the prediction, which comes after the step, use
-running statistics of the normalisation layers, which the passes of the known samples for the alignment move as in training (momentum .1): order and
-constants of the official code (Yushu-Li/OWTTT). The head stays. Returns cos / delta; `unknown(logits)` has the decision. Cost: two forward passes a
-sample and one backward, and one of each more for the known. Trap: with no unknown samples Otsu still splits, and known ones are rejected.
+whose distance to all prototypes is above a second Otsu threshold inside the unknown comes in. A known sample's label is its nearest class, an
+unknown one's the class of Q; the half of each side that is farthest from tau learns. The clustering and the prediction, which comes after the step,
+use running statistics of the normalisation layers, which the passes of the known samples for the alignment move as in training (momentum .1): order
+and constants of the official code (Yushu-Li/OWTTT). The head stays. Returns cos / delta; `unknown(logits)` has the decision. Cost: two forward
+passes a sample and one backward, and one of each more for the known. Trap: with no unknown samples Otsu still splits, and known ones are rejected.
+Departures: where all scores lie on one side of every threshold all are taken for known (there for unknown, as the first of equal points is 0); a
+known sample alone is not aligned, having no covariance.
 """
 
 from __future__ import annotations
@@ -97,7 +99,10 @@ class _Owttt(State):
         return self.knobs.align * symmetric_divergence(self.anchor, now, self.ridge)
 
     def _grow(self, strangers: Tensor) -> None:
-        limit = otsu_on_grid(1.0 - (strangers @ torch.cat([self.prototypes, self.pool]).T).amax(1))
+        apart = 1.0 - (strangers @ torch.cat([self.prototypes, self.pool]).T).amax(1)
+        limit = otsu_on_grid(apart)
+        if limit == 1.0:  # one alone, or all at one distance: nothing to split, and each that is not in the pool yet may come
+            limit = 0.0
         far = 1.0 - (strangers @ self.prototypes.T).amax(1)
         for row in far.argsort(descending=True).tolist():
             nearest = 1.0 - float((torch.cat([self.prototypes, self.pool]) @ strangers[row]).max())

@@ -1,5 +1,7 @@
 """[73] OWTTT: the threshold, the pool of unknown prototypes, and who learns."""
 
+import copy
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
@@ -9,8 +11,9 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
+from outthink.adapt.gaussians import symmetric_divergence  # noqa: E402
 from outthink.adapt.methods.owttt import Owttt, otsu_on_grid  # noqa: E402
-from outthink.adapt.norms import AdaptiveNorm, TrainStatistics  # noqa: E402
+from outthink.adapt.norms import AdaptiveNorm, TrainStatistics, moving  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
 
 SOURCE = Source(images(256, seed=7))
@@ -51,6 +54,57 @@ def test_the_pool_never_exceeds_its_size_and_holds_what_is_far_from_the_prototyp
         assert len(model.state.pool) <= 3
     assert len(model.state.pool) > 0
     assert torch.allclose(model.state.pool.norm(dim=1), torch.ones(len(model.state.pool)), atol=1e-5)
+
+
+def test_a_stranger_alone_comes_into_the_pool_once_and_the_farthest_first(net):
+    state = adapt(net, Owttt(pool=3), source=SOURCE).state
+    width = state.prototypes.shape[1]
+    draw = torch.Generator().manual_seed(0)
+    stranger = torch.nn.functional.normalize(torch.randn(1, width, generator=draw), dim=1)
+    state._grow(stranger)
+    assert torch.equal(state.pool, stranger)
+    state._grow(stranger)
+    assert len(state.pool) == 1  # it is no distance from itself
+    others = torch.nn.functional.normalize(torch.randn(6, width, generator=draw), dim=1)
+    fresh = adapt(net, Owttt(), source=SOURCE).state
+    far = 1 - (others @ fresh.prototypes.T).amax(1)
+    limit = otsu_on_grid(far)
+    fresh._grow(others)
+    assert torch.equal(fresh.pool[0], others[far.argmax()])
+    held = []
+    for row in far.argsort(descending=True).tolist():
+        nearest = max([1 - float(far[row]), *(float(others[row] @ others[other]) for other in held)])
+        if 1 - nearest > limit:
+            held.append(row)
+    assert torch.equal(fresh.pool, others[held])
+
+
+def test_a_step_is_down_the_clustering_and_the_alignment(net):
+    """By definition on the second batch, where there is a pool: plain autograd on a copy, SGD's momentum from the first step included."""
+    way = Owttt(lr=0.05)
+    batches = [torch.cat([images(24, seed=s, shift=0.3), 3 * torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(s))]) for s in (1, 2)]
+    model = adapt(net, way, source=SOURCE)
+    model(batches[0])
+    state = model.state
+    twin = copy.deepcopy(state)
+    assert len(state.pool)
+    velocity = [state.optimiser.state[p]["momentum_buffer"].clone() for p in state.optimiser.param_groups[0]["params"]]
+    unit = torch.nn.functional.normalize(twin.split(batches[1])[1], dim=1)
+    cosines = unit @ twin.prototypes.T
+    score = (1 - cosines.amax(1)).detach()
+    tau = otsu_on_grid(torch.cat([twin.scores, score])[-512:])
+    unknown = score >= tau
+    assert 0 < int(unknown.sum()) < 48
+    loss = 0.2 * twin.clustering(unit, cosines, score, unknown, twin.pool)
+    moving(twin.model, True)
+    now = twin.known.updated(twin.split(batches[1][~unknown])[1], least=1 / 1280)
+    moving(twin.model, False)
+    loss = loss + 0.05 * symmetric_divergence(twin.anchor, now, twin.ridge)
+    slopes = torch.autograd.grad(loss, twin.optimiser.param_groups[0]["params"])
+    before = [p.detach().clone() for p in state.optimiser.param_groups[0]["params"]]
+    model(batches[1])
+    for own, old, speed, slope in zip(state.optimiser.param_groups[0]["params"], before, velocity, slopes, strict=True):
+        assert torch.allclose(own, old - 0.05 * (0.9 * speed + slope), rtol=1e-3, atol=1e-5)
 
 
 def test_scores_returned_are_cosines_over_delta_and_the_head_stays(net):
