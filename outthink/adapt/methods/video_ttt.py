@@ -7,7 +7,9 @@ Parameters go on from frame to frame; the optimiser starts anew on each (so noth
 does not depend on the gradient's size: clipping would change nothing). Cost: `batch` forwards and backwards a frame, and one forward.
 Identities: lr 0 is the prepared model; `carry=False` starts each frame from it; window 1 sees the current frame alone.
 Trap: without the joint training of `prepare` the reconstruction's gradient has nothing to do with the classes.
-The published settings are AdamW 1e-4 and batches of 32 for a large transformer; here Adam and 16.
+Departures from the official code (renwang435/video-ttt-release), whose settings are for a large transformer: batches of 16 (published 32) and Adam
+at one step for all (AdamW at 1e-4 with a tenth of it for the encoder and weight decay .05); hidden patches show a learnt token (there 0, and the
+mask is a fourth channel of the input).
 """
 
 from __future__ import annotations

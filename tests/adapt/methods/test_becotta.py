@@ -82,6 +82,16 @@ def test_preparing_tells_domains_apart_and_leaves_the_classifier_alone(net, prep
         assert torch.equal(value, prepared.model.state_dict()[name])
 
 
+def test_the_synergy_makes_experts_and_domains_depend_on_each_other(net):
+    found = []
+    for weight in (0.0, 20.0):
+        made = Becotta(chosen=2, experts=3, synergy=weight).prepare(net, SOURCE, seed=0)
+        with torch.no_grad():
+            used = made.routed(SOURCE.inputs, SOURCE.domains)[1]
+        found.append(sum(float(mutual_information(by_domain(gate, SOURCE.domains, 2))) for gate in used))
+    assert found[1] > found[0]
+
+
 def test_the_step_moves_experts_and_routers_alone_and_counts_what_it_costs(prepared):
     model = adapt(prepared, Becotta(confidence=1.0, views=2, lr=1e-2, least=0.0))
     before = {name: value.clone() for name, value in model.state.named_parameters()}
