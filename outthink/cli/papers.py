@@ -11,12 +11,15 @@ from outthink.cli.options import Json, Quiet
 if TYPE_CHECKING:
     from outthink.papers.measured import Result
 
+_TITLE, _BESIDE_TITLE = 24, 52
+"""Characters that a title takes at least, and those of a line that it leaves to the other columns."""
+
 
 def papers(
     number: Annotated[int | None, typer.Argument(help="Show one paper: what implements it and what reproduces it.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the 141 papers, what implements them and how many claims are reproduced."""
+    """List the 141 papers, what implements each, and how many reproductions it has."""
     import json
 
     from rich.console import Console
@@ -24,7 +27,8 @@ def papers(
     from rich.table import Table
 
     from outthink.papers.catalog import catalog, paper
-    from outthink.papers.harness import discover, implementations
+    from outthink.papers.harness import discover
+    from outthink.papers.implementations import implementations
 
     found: dict[int, list[str]] = {}
     for one in discover(None if number is None else [number]):
@@ -33,7 +37,7 @@ def papers(
     rows: list[dict[str, Any]] = [
         {
             "paper": p.number, "title": p.title, "family": p.family,
-            "implemented_by": [f"{entry.kind} {entry.name}" for entry in implementations(p.number)], "reproductions": found.get(p.number, []),
+            "implemented_by": [f"{one.kind} {one.name}" for one in implementations(p.number)], "reproductions": found.get(p.number, []),
         }
         for p in chosen
     ]  # fmt: skip
@@ -49,12 +53,20 @@ def papers(
             for item in row[name] or [empty]:
                 console.print(f"  {escape(item)}", highlight=False)
         return
-    table = Table("paper", "title", "family", "implemented by", "claims", box=None, pad_edge=False)
+    # one line a title on a screen; what goes to a file or to grep is not cut
+    room = max(_TITLE, console.width - _BESIDE_TITLE) if console.is_terminal else None
+    table = Table(box=None, pad_edge=False)
+    table.add_column("paper")
+    table.add_column("title", width=room, no_wrap=room is not None, overflow="ellipsis")
+    for name in ("family", "implemented by", "repro."):
+        table.add_column(name)
     for row in rows:
-        names = ", ".join(str(item).split()[-1] for item in row["implemented_by"])
+        parts = [str(item).rpartition(" ") for item in row["implemented_by"]]
+        names = ", ".join(name for kind, _, name in parts if kind != "module") or ("a module" if parts else "")
         count = len(row["reproductions"])
         table.add_row(str(row["paper"]), escape(str(row["title"])), str(row["family"]), names, str(count) if count else "")
     console.print(table)
+    console.print("\nrepro.: reproductions here; `outthink papers N` shows one paper whole.", highlight=False)
 
 
 def reproduce(

@@ -28,7 +28,6 @@ from typing import get_args
 
 from outthink.core import data
 from outthink.core.errors import MissingExtra, OutthinkError
-from outthink.core.registry import Entry, entries
 from outthink.papers.catalog import paper as known_paper
 from outthink.papers.fixtures import Fixture, Progress, folder, silent
 from outthink.papers.measured import LIMIT_SECONDS, Broken, Kind, Measured, Result, Skipped
@@ -119,16 +118,6 @@ def discover(papers: Iterable[int] | None = None) -> list[Reproduction]:
                     raise ValueError(f"{module.name}.py holds a reproduction of [{thing.paper}]; the number in its name must be the paper's")
                 found.append(thing)
     return found
-
-
-def implementations(number: int) -> list[Entry]:
-    """The registered strategies, verifiers and comparers that implement a paper.
-
-    Raises:
-        UsageError: there is no such paper.
-    """
-    known_paper(number)
-    return [entry for entry in entries() if number in entry.papers]
 
 
 def run(papers: Iterable[int] | None = None, *, fast: bool = False, prepare: bool = False, progress: Progress = silent) -> list[Result]:

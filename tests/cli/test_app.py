@@ -62,6 +62,11 @@ def test_settings_file_fills_defaults_and_a_flag_wins(capsys: pytest.CaptureFixt
     assert "/in/the/flag.gguf" in capsys.readouterr().err
 
 
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "outthink", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("outthink ")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -87,6 +92,7 @@ def test_methods_and_papers_are_read_from_the_code(capsys: pytest.CaptureFixture
     papers = {row["paper"]: row for row in json.loads(capsys.readouterr().out)}
     assert len(papers) == 141
     assert "strategy majority_vote" in papers[5]["implemented_by"]
+    assert "adaptation becotta" in papers[94]["implemented_by"]
     assert papers[113]["reproductions"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from outthink.core.errors import MissingExtra, UsageError
 from outthink.papers import harness, measured
 from outthink.papers.fixtures import Fixture, Progress
-from outthink.papers.harness import Reproduction, discover, implementations, lacks, measure, reproduction, run
+from outthink.papers.harness import Reproduction, discover, lacks, measure, reproduction, run
 from outthink.papers.measured import Broken, Measured, Skipped
 from outthink.papers.table import docs_table
 
@@ -133,11 +133,6 @@ def test_discovery_goes_by_module_name_and_reads_only_what_is_asked():
     assert discover([1]) == []
     with pytest.raises(UsageError):
         discover([0])
-
-
-def test_implementations_are_collected_from_the_registry():
-    assert {"knockout", "league", "pairwise_judge"} <= {entry.name for entry in implementations(72)}
-    assert {"best_of_n", "repeated_sampling"} <= {entry.name for entry in implementations(113)}
 
 
 def _fixture(calls: list[str], fail_once: bool) -> Fixture:
