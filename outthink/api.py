@@ -20,7 +20,7 @@ from outthink.core.session import Session
 from outthink.core.shared import Event
 from outthink.core.solution import Solution
 from outthink.core.spec import build
-from outthink.core.spend import Budget
+from outthink.core.spend import Budget, Price
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,6 +37,7 @@ async def solve_async(
     seed: int = 0,
     journal: str | Path | Journal | None = None,
     judge: str | Model | None = None,
+    price: Price | None = None,
     listen: Callable[[Event], None] | None = None,
 ) -> Solution:
     """Solve one problem. `solve` is the same as a plain function, which also works inside a running event loop (a notebook).
@@ -51,6 +52,7 @@ async def solve_async(
         seed: seed of every draw.
         journal: a file that records every call: the same question again costs nothing.
         judge: model of verifiers that ask one; the same model if None.
+        price: what tokens cost of models that are given by reference; a cap on dollars needs it.
         listen: called with every event.
 
     Returns:
@@ -79,7 +81,7 @@ async def solve_async(
         models: dict[str, Model] = {}
         for role, wanted in (("policy", model), ("judge", judge)):
             if isinstance(wanted, str):
-                opened.append(await open_model(wanted))
+                opened.append(await open_model(wanted, price=price))
                 models[role] = opened[-1]
             elif wanted is not None:
                 models[role] = wanted

@@ -84,13 +84,16 @@ def show(path: File, as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         return
-    table = Table("model", "problems", "samples", "one sample", "majority", "coverage", "tokens a sample", "judged by", box=None, pad_edge=False)
+    console = Console()
     for row in rows:
-        table.add_row(
-            escape(row.model), str(row.problems), str(row.samples), f"{row.single:.3f}", f"{row.majority:.3f}", f"{row.coverage:.3f}",
-            f"{row.tokens:.1f}", escape(", ".join(row.verifiers)) or "nobody",
-        )  # fmt: skip
-    Console().print(table)
+        table = Table(box=None, pad_edge=False)
+        for head in ("problems", "samples of each", "one sample", "majority", "coverage", "tokens a sample"):
+            table.add_column(head, justify="right")
+        table.add_row(f"{row.problems:,}", f"{row.samples:,}", f"{row.single:.1%}", f"{row.majority:.1%}", f"{row.coverage:.1%}", f"{row.tokens:.1f}")
+        console.print(f"[bold]{escape(row.model)}[/bold]  judged by {escape(', '.join(row.verifiers)) or 'nobody'}", highlight=False)
+        console.print(table, highlight=False)
+        if row.absent:
+            console.print(f"{row.absent} samples failed and count as unanswered", style="yellow", highlight=False)
 
 
 def replay(

@@ -51,6 +51,7 @@ def show(
     from rich.console import Console
     from rich.markup import escape
 
+    from outthink.cli.plain import plain
     from outthink.evaluate.run import Run
     from outthink.evaluate.summary import answers
 
@@ -66,9 +67,12 @@ def show(
         budget = f" within {record.budget}" if record.budget else ""
         colour = "green" if record.right else "red"
         console.rule(f"{escape(record.problem)}  {escape(record.spec)}{escape(budget)}  [{colour}]{record.verdict}[/{colour}]", align="left")
-        console.print(escape(one.question.strip()), highlight=False)
-        console.print(f"[dim]key[/dim] {escape(one.expected)}   [dim]answer[/dim] {escape(str(record.answer))}", highlight=False)
-        console.print(escape(record.text.strip()), style="dim", highlight=False)
+        console.print(escape(plain(one.question.strip())), highlight=False)
+        answer = "none" if record.answer is None else plain(record.answer)
+        console.print(f"[dim]key[/dim] {escape(plain(one.expected))}   [dim]answer[/dim] {escape(answer)}", highlight=False)
+        console.print(escape(plain(record.text.strip())), style="dim", highlight=False)
+        for reason, count in record.missing.items():
+            console.print(f"missing: {count} ({reason}): {escape(plain(record.reasons.get(reason, '')))}", style="yellow", highlight=False)
     if not found:
         console.print("none" if not wrong else "no wrong answer in this run", highlight=False)
 
@@ -96,10 +100,21 @@ def compare(
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         return
-    table = Table("second", "against first", "problems", "gain", "95% interval", "p", "p (Holm)", "", box=None, pad_edge=False)
-    for row in rows:
-        gain, interval = f"{100 * row.gain:+.1f}", f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
-        table.add_row(
-            escape(row.second), escape(row.first), str(row.problems), gain, interval, f"{row.p:.3f}", f"{row.adjusted:.3f}", escape(row.note)
-        )
-    Console().print(table)
+    console = Console()
+    noted = any(row.note for row in rows)
+    for first_name in dict.fromkeys(row.first for row in rows):
+        table = Table(box=None, pad_edge=False)
+        table.add_column("strategy", overflow="fold")
+        for head in ("problems", "gain", "95% interval", "p", "p (Holm)"):
+            table.add_column(head, justify="right", no_wrap=True)
+        if noted:
+            table.add_column("note")
+        for row in rows:
+            if row.first == first_name:
+                gain, interval = f"{100 * row.gain:+.1f}", f"{100 * row.low:+.1f} to {100 * row.high:+.1f}"
+                cells = (escape(row.second), str(row.problems), gain, interval, f"{row.p:.3f}", f"{row.adjusted:.3f}")
+                table.add_row(*cells, *([escape(row.note)] if noted else []))
+        console.print(f"against [bold]{escape(first_name)}[/bold]", highlight=False)
+        console.print(table)
+        console.print()
+    console.print("gain: percentage points on the same problems, with a paired bootstrap interval; p: sign-flip test", style="dim", highlight=False)

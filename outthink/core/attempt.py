@@ -36,6 +36,7 @@ async def attempt(strategy: Strategy, problem: Problem, session: Session) -> Sol
         solution,
         stopped=shared.stopped,
         missing=dict(shared.missing),
+        reasons=dict(shared.reasons),
         ledgers=dict(shared.ledgers),
         saw_key=solution.saw_key or shared.saw_key,
     )

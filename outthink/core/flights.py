@@ -117,14 +117,16 @@ def collect(session: Session, flights: Sequence[Flight]) -> Candidates:
             found.append(Candidate(flight.completion, answer, flight.key, flight.draw.index))
             continue
         if flight.failure is not None:
-            reason = flight.failure.kind
+            reason, said = flight.failure.kind, flight.failure.message
         elif flight.ticket.refused and flight.ticket.refused != "seconds":
-            reason = "budget"
+            cap = flight.ticket.refused
+            need = getattr(flight.ticket.bound + flight.ticket.share, cap)
+            reason, said = "budget", f"the cap on {cap.replace('_', ' ')} leaves less than one more sample may need ({need:g})"
             _tell(session, flight, "refused", text=flight.ticket.refused)
         else:
-            reason = "seconds"
+            reason, said = "seconds", "the time was over"
         missing[reason] = missing.get(reason, 0) + 1
-        session.shared.miss(reason)
+        session.shared.miss(reason, said)
     return Candidates(found, missing)
 
 

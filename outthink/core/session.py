@@ -70,10 +70,14 @@ class Session:
             place: where this solve stands, usually (problem id,). Equal places share recorded samples.
             sandbox: what runs code.
             listen: called with every event, in the event loop; it must be quick.
+
+        Raises:
+            UsageError: a cap on dollars or FLOPs where no model has a price in them.
         """
         roles = models if isinstance(models, Mapping) else {"policy": models}
         if "policy" not in roles:
             raise ValueError(f"models needs the role 'policy', got only {', '.join(roles) or 'nothing'}")
+        budget.check(model.price for model in roles.values())
         deadline = float("inf") if budget.seconds is None else anyio.current_time() + budget.seconds
         shared = Shared(roles, Journal() if journal is None else journal, sandbox, sampling, seed, listen, deadline)
         return cls(shared, (*place, f"seed={seed}"), "policy", Meter(budget), Hold())
@@ -190,7 +194,7 @@ class Session:
         checked = [judgement.checked(*verifier.score_range) for judgement in judgements]
         for judgement in checked:
             if judgement.failure:
-                self.shared.miss("judgement failed")
+                self.shared.miss("judgement failed", judgement.failure)
         digests = [digest("judge", candidate.key or candidate.text) for candidate in candidates]
         judge._record("judge", name, problem.id, digests, [c.key for c in candidates], [dataclasses.asdict(j) for j in checked])
         return checked
@@ -214,7 +218,7 @@ class Session:
         ]
         for preference in checked:
             if preference.failure:
-                self.shared.miss("comparison failed")
+                self.shared.miss("comparison failed", preference.failure)
         digests = [digest("compare", a.key or a.text, b.key or b.text) for a, b in pairs]
         judge._record("compare", name, problem.id, digests, [a.key for a, _ in pairs], [dataclasses.asdict(p) for p in checked])
         return checked

@@ -48,6 +48,7 @@ class Shared:
     turnstile: Turnstile = field(default_factory=Turnstile)
     ledgers: dict[str, Ledger] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
     counters: dict[tuple[str, str], int] = field(default_factory=dict)
     holds: dict[tuple[Place, Meter], Hold] = field(default_factory=dict)
     offered: tuple[float, Candidate] | None = None
@@ -59,9 +60,10 @@ class Shared:
         ledger = self.ledgers.get(role, Ledger())
         self.ledgers[role] = Ledger(ledger.charged.plus(charged), ledger.paid.plus(paid))
 
-    def miss(self, reason: str) -> None:
-        """Count a call that gave nothing."""
+    def miss(self, reason: str, said: str) -> None:
+        """Count a call that gave nothing; the first one's sentence is kept."""
         self.missing[reason] = self.missing.get(reason, 0) + 1
+        self.reasons.setdefault(reason, said)
 
     def hold(self, place: Place, meter: Meter) -> Hold:
         """What is set aside for judging at a place under a budget; sessions of the same place and budget share it."""

@@ -103,6 +103,7 @@ class Solution:
         candidates: how many samples it chose among.
         stopped: `done`, or why it ended early: `budget`, `seconds`.
         missing: samples and judgements that did not come back, reason -> count.
+        reasons: reason -> one sentence, that of the first one that was missing for it.
         ledgers: role -> spending.
         saw_key: an oracle took part: a ceiling, not a method.
     """
@@ -113,6 +114,7 @@ class Solution:
     candidates: int = 0
     stopped: str = "done"
     missing: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict, compare=False)  # which is the first may depend on timing
     ledgers: Mapping[str, Ledger] = field(default_factory=dict)
     saw_key: bool = False
 

@@ -121,6 +121,24 @@ class Budget:
             raise UsageError("budget: nothing in it; write for example tokens=4096,calls=16")
         return cls(**caps)  # type: ignore[arg-type]  # the integral caps were made int above
 
+    def check(self, prices: Iterable[Price]) -> None:
+        """Refuse a cap that could never bind, because nothing that is counted against it has a price.
+
+        Args:
+            prices: of every model that is charged.
+
+        Raises:
+            UsageError: a cap on dollars or FLOPs, and no model has a price in them.
+        """
+        known = list(prices)
+        if self.dollars is not None and not any(price.prompt or price.completion for price in known):
+            raise UsageError(
+                f"budget: dollars={self.dollars:g} caps nothing, since the model has no price; give one (--price 0.15,0.60: dollars for a million "
+                "prompt and completion tokens; in Python price=Price(0.15, 0.6)), or cap tokens"
+            )
+        if self.flops is not None and not any(price.parameters for price in known):
+            raise UsageError(f"budget: flops={self.flops:g} caps nothing, since the model's number of parameters is not known; cap tokens")
+
     def __str__(self) -> str:
         caps = [(field.name, getattr(self, field.name)) for field in dataclasses.fields(self)]
         return ",".join(f"{name}={cap:g}" if isinstance(cap, float) else f"{name}={cap}" for name, cap in caps if cap is not None) or "unlimited"

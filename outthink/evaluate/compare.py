@@ -64,7 +64,7 @@ def compare(*runs: Run, seed: int = 0, level: float = 0.95) -> list[Comparison]:
 
 
 def _pairs(runs: Sequence[Run]) -> list[tuple[str, list[Record], str, list[Record], str]]:
-    base = groups(runs[0].records)
+    base = groups(runs[0])
     if not base:
         raise UsageError(f"compare: {runs[0].name} has no records yet")
     first = next(iter(base))
@@ -72,7 +72,7 @@ def _pairs(runs: Sequence[Run]) -> list[tuple[str, list[Record], str, list[Recor
         return [(_label(base[first]), base[first], _label(records), records, "") for key, records in base.items() if key != first]
     pairs = []
     for run in runs[1:]:
-        rows = groups(run.records)
+        rows = groups(run)
         shared = [key for key in rows if key in base]
         note = "" if run.settings.get("fingerprint") == runs[0].settings.get("fingerprint") else "the problem sets are not the same version"
         for key in shared or rows:

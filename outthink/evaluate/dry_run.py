@@ -15,6 +15,7 @@ from outthink.core.request import Draw, Prefix, Request
 from outthink.core.session import Session
 from outthink.core.spend import SPEND_FIELDS, Budget, Spend
 from outthink.evaluate.plan import Plan
+from outthink.evaluate.record import latest
 
 _BYTES_A_TOKEN = 4.0  # of English text, roughly; only where nothing was measured
 
@@ -100,7 +101,7 @@ async def dry_run(plan: Plan, models: Model | Mapping[str, Model], *, recorded: 
     """
     roles = models if isinstance(models, Mapping) else {"policy": models}
     worst = {role: _Worst(model, any(cell.caps for cell in plan.cells())) for role, model in roles.items()}
-    known = {name for name, _ in recorded.records("solution")} if recorded else set()
+    known = {name for name, (record, _) in latest(recorded.records("solution")).items() if not record.lost} if recorded else set()
     cells = sorted(plan.cells(), key=lambda cell: -(cell.samples or 0))
     paid, capped, left = dict.fromkeys(roles, Spend()), Spend(), 0
     for problem in plan.problems.problems:

@@ -107,7 +107,7 @@ def strategy_table(path: Path | str, strategy: str) -> Recorded:
     with Run.open(path) as run:
         rows = [row for row in summarise(run) if row.family == strategy]
         families = sorted({record.family for record in run.records})
-        by_budget = [outcomes(records) for (_, _), records in groups(run.records).items() if records[0].family == strategy]
+        by_budget = [outcomes(records) for (_, _), records in groups(run).items() if records[0].family == strategy]
     if not rows:
         raise UsageError(f"{path} has no strategy {strategy!r}.{nearest(strategy, families)}")
     if len(rows) < 2:

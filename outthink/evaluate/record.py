@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from outthink.core.solution import Ledger, Solution
 from outthink.core.spend import Spend
 from outthink.evaluate.plan import Cell
+
+TRANSIENT = ("connection", "engine", "error", "garbage", "interrupted", "no_choices", "protocol", "timeout")
+"""Kinds of failures that may not happen again when the same is asked later; with them `http_` and a status of 500 or more."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Record:
         answer: canonical form of the answer, None where there is none. text: the sample it was taken from.
         confidence: the strategy's own, if it has one. candidates: how many samples it chose among.
         stopped: `done`, `budget` or `seconds`. missing: reason -> how many samples and judgements did not come back.
+        reasons: reason -> a sentence about the first of them.
         saw_key: an oracle took part. graded_by: how the verdict was found.
         ledgers: role -> what it was charged and what was paid now.
         started: seconds since the epoch. seconds: wall time; what was recorded before takes none.
@@ -46,6 +50,7 @@ class Record:
     ledgers: Mapping[str, Ledger]
     started: float
     seconds: float
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, problem: str, cell: Cell, solution: Solution, verdict: str, graded_by: str, started: float, seconds: float) -> Record:
@@ -54,12 +59,18 @@ class Record:
             problem, cell.spec, cell.family, cell.samples, cell.caps, cell.seed, verdict,
             None if solution.answer is None else solution.answer.value, solution.text, solution.confidence, solution.candidates,
             solution.stopped, dict(solution.missing), solution.saw_key, graded_by, dict(solution.ledgers), started, seconds,
+            dict(solution.reasons),
         )  # fmt: skip
 
     @property
     def right(self) -> bool:
         """Whether the answer is correct."""
         return self.verdict == "correct"
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """Of `missing`, what may come when it is asked again."""
+        return {reason: n for reason, n in self.missing.items() if reason in TRANSIENT or reason.startswith("http_")}
 
     @property
     def charged(self) -> Spend:
@@ -81,3 +92,24 @@ class Record:
         ledgers: Mapping[str, Mapping[str, Mapping[str, float]]] = data["ledgers"]  # type: ignore[assignment]  # as written by to_json
         rebuilt = {role: Ledger(**{name: Spend(**spend) for name, spend in both.items()}) for role, both in ledgers.items()}  # type: ignore[arg-type]
         return cls(**{**data, "ledgers": rebuilt})  # type: ignore[arg-type]
+
+
+_TRY = "#"
+
+
+def name_of_try(name: str, tries: int) -> str:
+    """What the record of a cell's next try is called, after so many."""
+    return f"{name}{_TRY}{tries + 1}" if tries else name
+
+
+def latest(rows: Iterable[tuple[str, Mapping[str, object]]]) -> dict[str, tuple[Record, int]]:
+    """The last record of every cell and how often it was tried, by the cell's name, in the order of first tries.
+
+    Args:
+        rows: (name, body) as the journal has them.
+    """
+    found: dict[str, tuple[Record, int]] = {}
+    for name, body in rows:
+        cell = name.partition(_TRY)[0]
+        found[cell] = Record.from_json(body), found[cell][1] + 1 if cell in found else 1
+    return found

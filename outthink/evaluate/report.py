@@ -133,9 +133,12 @@ def build(run: Run, *, seed: int = 0) -> Report:
         notes.append("No plain samples are graded (none was drawn, or the answers are free text), so there are no controls and no curves.")
     if not run.complete:
         notes.append(f"The run is not complete: {len(run.records)} of {run.total} results. Run its command again to finish it.")
+    if run.loss:
+        notes.append(f"{run.loss}. They count as unanswered here; the run's command asks for them again and keeps the rest.")
     if any(row.paid_completion_tokens + 0.5 < row.completion_tokens for row in rows):
         notes.append(
-            "Samples are drawn once and shared: tokens and calls are what a strategy costs by itself; seconds are what was left to do for it here."
+            "Samples are drawn once and shared: tokens and calls are what a strategy costs by itself; seconds are what was left to do for it here, "
+            "waiting for what ran beside it included; tokens/s is the speed of all that ran meanwhile."
         )
     if any(row.oracle for row in rows):
         notes.append("A strategy whose verifier is the oracle sees the key: it is a ceiling, not a method.")

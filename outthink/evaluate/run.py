@@ -16,7 +16,7 @@ from outthink.core.journal import Journal
 from outthink.core.protocols import Model, Sandbox
 from outthink.core.shared import Event
 from outthink.evaluate.plan import Plan, differences
-from outthink.evaluate.record import Record
+from outthink.evaluate.record import latest
 from outthink.evaluate.redact import redact
 from outthink.evaluate.work import Progress, Work
 
@@ -35,7 +35,7 @@ class Run:
     Attributes:
         folder: where it is; None for one in memory.
         settings: what was run, plain data.
-        records: in the order of their recording.
+        records: the last of every cell and problem, in the order of their recording.
         journal: every call, open for reading.
     """
 
@@ -46,7 +46,7 @@ class Run:
         self.folder = folder
         self.journal = journal
         self.settings: dict[str, object] = json.loads(text)
-        self.records = [Record.from_json(body) for _, body in journal.records("solution")]
+        self.records = [record for record, _ in latest(journal.records("solution")).values()]
         self.total = int(journal.meta("total") or 0)
 
     @classmethod
@@ -63,6 +63,16 @@ class Run:
     def complete(self) -> bool:
         """Whether every record of the plan is there."""
         return len(self.records) >= self.total
+
+    @property
+    def loss(self) -> str:
+        """What failures took, in a sentence, with the server's words; "" if nothing."""
+        reason = next((reason for record in self.records for reason in record.lost), None)
+        if reason is None:
+            return ""
+        said = next(record.reasons.get(reason, "") for record in self.records if reason in record.lost)
+        lost, problems = sum(sum(r.lost.values()) for r in self.records), len({r.problem for r in self.records if r.lost})
+        return f"{lost} calls on {problems} problems gave nothing; the first: {said or reason}"
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,8 +32,8 @@ class Row:
             reference itself.
         completion_tokens, prompt_tokens, calls, dollars, flops: per problem, all roles.
         paid_completion_tokens: per problem, what was served for this row; the rest had been recorded for another one.
-        seconds: mean wall time of one problem. tokens_per_second: paid tokens over the wall time in which this row was at work; None if nothing
-            was served.
+        seconds: mean wall time of one problem. tokens_per_second: what was generated, for all rows, while this row was at work; None if
+            nothing was served for it.
         correct, wrong, abstained, unparsed, ungraded: verdicts, in records; the ungraded count neither as right nor as wrong.
         cut: records that ended early (`budget` or `seconds`). missing: reason -> samples and judgements that did not come back.
         candidates: mean number of samples it chose among. oracle: it saw the key.
@@ -82,14 +83,23 @@ def label_of(spec: str, family: str, samples: int | None, budget: str) -> str:
     return f"{spec} under {budget}" if budget else spec
 
 
-def groups(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
-    """The records of each (spec, budget): strategies in order of first appearance, each by rising number of samples."""
+def groups(run: Run) -> dict[tuple[str, str], list[Record]]:
+    """The records of each (spec, budget): `greedy`, then strategies in the order given to the run, each by rising number of samples."""
+    records = run.records
+    given = run.settings.get("strategies")
+    order = [_without_samples(str(spec)) for spec in given] if isinstance(given, list) else []
     found: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         found.setdefault((record.spec, record.budget), []).append(record)
     families = list(dict.fromkeys(record.family for record in records))
-    families.sort(key=lambda family: family != "greedy")
+    places = {family: order.index(bare) if (bare := _without_samples(family)) in order else len(order) for family in families}
+    families.sort(key=lambda family: (family != "greedy", places[family]))
     return dict(sorted(found.items(), key=lambda item: (families.index(item[1][0].family), item[1][0].budget, item[1][0].samples or 0)))
+
+
+def _without_samples(spec: str) -> str:
+    # `best_of_n(n=4, verifier=length())` as `best_of_n(verifier=length())`: n is the first knob of every strategy that has it
+    return re.sub(r"^(\w+)\(n=\d+(?:, |\))", r"\1(", spec).removesuffix("(")
 
 
 def outcomes(records: Sequence[Record]) -> dict[str, list[float]]:
@@ -119,12 +129,12 @@ def summarise(run: Run, *, seed: int = 0, level: float = 0.95) -> list[Row]:
         seed: of the bootstrap.
         level: of the intervals.
     """
-    grouped = groups(run.records)
+    grouped = groups(run)
     reference = next(iter(grouped.values()), [])
-    return [_row(records, reference, seed, level) for records in grouped.values()]
+    return [_row(records, reference, run.records, seed, level) for records in grouped.values()]
 
 
-def _row(records: list[Record], reference: list[Record], seed: int, level: float) -> Row:
+def _row(records: list[Record], reference: list[Record], everything: Sequence[Record], seed: int, level: float) -> Row:
     head, many = records[0], len(records)
     means = [float(np.mean(values)) for values in outcomes(records).values()]
     interval = stats.bootstrap_mean(means, seed=seed, draws=DRAWS, level=level) if len(means) > 1 else None
@@ -134,7 +144,6 @@ def _row(records: list[Record], reference: list[Record], seed: int, level: float
         gain = stats.paired_bootstrap(ours, theirs, seed=seed, draws=DRAWS, level=level) if len(ours) > 1 else None
     charged = sum((record.charged for record in records), Spend())
     paid = sum(record.paid.completion_tokens for record in records)
-    busy = _busy(records)
     verdicts = Counter(record.verdict for record in records)
     missing = sum((Counter(record.missing) for record in records), Counter[str]())
     return Row(
@@ -142,7 +151,7 @@ def _row(records: list[Record], reference: list[Record], seed: int, level: float
         float(np.mean(means)) if means else 0.0, interval.low if interval else None, interval.high if interval else None,
         gain.estimate if gain else None, gain.low if gain else None, gain.high if gain else None,
         charged.completion_tokens / many, charged.prompt_tokens / many, charged.calls / many, charged.dollars / many, charged.flops / many,
-        paid / many, sum(record.seconds for record in records) / many, paid / busy if paid and busy > 0 else None,
+        paid / many, sum(record.seconds for record in records) / many, served_per_second(records, everything) if paid else None,
         verdicts["correct"], verdicts["wrong"], verdicts["abstained"], verdicts["unparsed"],
         verdicts[UNGRADED],
         sum(record.stopped != "done" for record in records), dict(missing),
@@ -150,13 +159,43 @@ def _row(records: list[Record], reference: list[Record], seed: int, level: float
     )  # fmt: skip
 
 
-def _busy(records: Sequence[Record]) -> float:
-    # the length of the union of the records' intervals: problems run at once
-    total, end = 0.0, float("-inf")
+def served_per_second(records: Sequence[Record], everything: Sequence[Record]) -> float | None:
+    """Tokens a second that were generated while any of some records was being made; None where no time passed.
+
+    Strategies work side by side: a short request that waits behind long ones of another strategy says nothing of the model's speed, so the
+    tokens of all that ran meanwhile count, each record's spread evenly over its time.
+
+    Args:
+        records: whose time it is.
+        everything: all records of the run, these included.
+    """
+    starts, stops = _union(records)
+    before = np.concatenate([[0.0], np.cumsum(stops - starts)])
+    if before[-1] <= 0:
+        return None
+
+    def worked(times: NDArray[np.float64]) -> NDArray[np.float64]:
+        # length of the union up to each time
+        place = np.searchsorted(starts, times, side="right")
+        last = np.maximum(place - 1, 0)
+        return np.where(place > 0, before[last] + np.clip(times, starts[last], stops[last]) - starts[last], 0.0)
+
+    ran = [record for record in everything if record.seconds > 0]
+    begun, took = np.array([r.started for r in ran]), np.array([r.seconds for r in ran])
+    share = (worked(begun + took) - worked(begun)) / took
+    return float(np.array([r.paid.completion_tokens for r in ran]) @ share / before[-1])
+
+
+def _union(records: Sequence[Record]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # starts and stops of the times when any of them was being made, in order and apart
+    merged: list[list[float]] = []
     for start, stop in sorted((record.started, record.started + record.seconds) for record in records):
-        total += max(0.0, stop - max(start, end))
-        end = max(end, stop)
-    return total
+        if merged and start <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], stop)
+        else:
+            merged.append([start, stop])
+    bounds = np.array(merged).reshape(-1, 2)
+    return bounds[:, 0], bounds[:, 1]
 
 
 @dataclass(frozen=True)

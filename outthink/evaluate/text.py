@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 NONE = "–"
-WIDE = 160
-BELOW = ("equal-cost vote", "random", "oracle", "prompt", "seconds", "tokens/s")
+_NOTES = 30
+"""Characters that the column of notes, which wraps, has at least."""
 
 
 def columns(row: Row, control: Controls | None) -> dict[str, str]:
@@ -68,8 +68,8 @@ def interval(low: float | None, high: float | None, *, signed: bool = False) -> 
 
 
 LEGEND = (
-    "accuracy, gain over the first row (percentage points) and its 95% interval; equal-cost vote: majority vote that costs as much; "
-    "random: one sample; oracle: a right one is among as many samples; tokens, calls: for each problem"
+    "accuracy, gain over the first row (percentage points) and its 95% interval; equal-cost vote: majority vote of as many completion tokens; "
+    "random: one sample; oracle: a right one is among as many samples; tokens (generated), prompt (tokens read), calls, seconds: for each problem"
 )
 
 
@@ -83,17 +83,17 @@ def show(report: Report, console: Console | None = None) -> None:
     out = console or RichConsole()
     heads, rows = headed(report)
     best = max((row.accuracy for row in report.rows if not row.oracle), default=None)
-    # what does not fit side by side stands in a second table; how many problems there were is said below both
-    narrow = out.width < WIDE
-    parts = [[h for h in heads if h not in BELOW and h != "n"], ["strategy", *(h for h in heads if h in BELOW)]] if narrow else [heads]
-    for part in parts:
+    # a heading of several words may take several lines, a figure may not
+    sizes = {head: max(map(len, [*head.split(), *(row[position] for row in rows)])) for position, head in enumerate(heads)}
+    first = [head for head in ("strategy", "accuracy", "gain", "tokens", "calls") if head in sizes]
+    for part in _side_by_side({head: sizes[head] for head in dict.fromkeys([*first, *heads])}, out.width):
         table = Table(box=SIMPLE_HEAD, title=None, pad_edge=False, padding=(0, 0, 0, 1))
         for head in part:
-            least = min(30, max(len(row.label) for row in report.rows)) if head == "strategy" else None
-            table.add_column(head, justify="left" if head in ("strategy", "notes") else "right", no_wrap=head != "notes", min_width=least)
+            width = {"strategy": min(sizes[head], _longest(out.width)), "notes": None}.get(head, sizes[head])
+            table.add_column(head, justify="left" if head in ("strategy", "notes") else "right", width=width, overflow="fold")
         for row, cells in zip(report.rows, rows, strict=True):
             # Text: a spec may hold brackets, which rich would read as markup
-            shown = [Text(cell) for head, cell in zip(heads, cells, strict=True) if head in part]
+            shown = [Text(cells[heads.index(head)]) for head in part]
             table.add_row(*shown, style="bold" if row.accuracy == best and not row.oracle else "")
         out.print(table)
     out.print(Text(LEGEND, style="dim"))
@@ -101,6 +101,34 @@ def show(report: Report, console: Console | None = None) -> None:
         out.print(Text(f"note: {note}", style="yellow"))
     for name, value in report.facts:
         out.print(Text.assemble((f"{name}: ", "dim"), value))
+
+
+def _longest(width: int) -> int:
+    # a spec longer than half of a line goes on in the next
+    return max(24, width // 2)
+
+
+def _side_by_side(sizes: dict[str, int], width: int) -> list[list[str]]:
+    """Columns that fit beside each other: no figure and no heading is cut, what is left stands in a further table with the strategies again.
+
+    Args:
+        sizes: characters of every column, by heading; `strategy` first.
+        width: of the screen.
+    """
+    first = min(sizes.get("strategy", 0), _longest(width))
+    wide = 2 + first + sum(2 + size for head, size in sizes.items() if head != "strategy") <= width
+    parts: list[list[str]] = []
+    room = 0
+    for head, size in sizes.items():
+        if head == "strategy" or (head == "n" and not wide):  # how many problems there were is said below the tables too
+            continue
+        least = min(size, _NOTES) if head == "notes" else size
+        if not parts or room < least + 2:
+            parts.append(["strategy"])
+            room = width - first - 2
+        parts[-1].append(head)
+        room -= least + 2
+    return parts or [["strategy"]]
 
 
 def markdown(report: Report) -> str:

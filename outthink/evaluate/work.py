@@ -18,7 +18,7 @@ from outthink.core.spend import Budget
 from outthink.core.together import together
 from outthink.evaluate.grading import grade_pool, verdict_of
 from outthink.evaluate.plan import Cell, Plan
-from outthink.evaluate.record import Record
+from outthink.evaluate.record import Record, latest, name_of_try
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Progress:
 
 
 class Work:
-    """What one call of `run` does: the cells that have no record yet."""
+    """What one call of `run` does: the cells that have no record yet, and those that lost samples to failures that may pass."""
 
     def __init__(
         self,
@@ -55,7 +55,9 @@ class Work:
         self.progress = progress
         self.listen = listen
         self.sandbox = sandbox
-        self.known = {name for name, _ in journal.records("solution")}
+        found = latest(journal.records("solution"))
+        self.known = {name for name, (record, _) in found.items() if not record.lost}
+        self.tries = {name: tries for name, (_, tries) in found.items()}
         self.graded = {name for name, _ in journal.records("grade")}
         self.done = len(self.known)
         self.tokens = 0
@@ -96,7 +98,8 @@ class Work:
         seconds = anyio.current_time() - clock
         verdict, graded_by = await verdict_of(problem, solution, self.plan.problems.keys[problem.id], self._session(problem, 0, Budget()))
         record = Record.of(problem.id, cell, solution, verdict, graded_by, started, seconds)
-        self.journal.record("solution", {cell.name(problem.id): record.to_json()})
+        name = cell.name(problem.id)
+        self.journal.record("solution", {name_of_try(name, self.tries.get(name, 0)): record.to_json()})
         self.done += 1
         self.tokens += record.paid.completion_tokens
         self._show(record)

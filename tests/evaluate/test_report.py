@@ -23,7 +23,7 @@ from outthink.evaluate.plan import Plan
 from outthink.evaluate.report import SCHEMA, build, write_html, write_json, write_markdown, write_png
 from outthink.evaluate.run import Run, run
 from outthink.evaluate.table import SampleTable
-from outthink.evaluate.text import markdown, show
+from outthink.evaluate.text import headed, markdown, show
 from outthink.evaluate.work import Progress
 from outthink.models.simulated import LatentAnswers
 from outthink.problems.answers import answer_kind
@@ -131,6 +131,28 @@ def test_the_terminal_shows_a_spec_with_brackets_as_it_is() -> None:
     out = StringIO()
     show(named, Console(file=out, width=220))
     assert "x(a=[bold])" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100, 160, 250])
+def test_the_terminal_cuts_no_figure_and_no_heading(width: int) -> None:
+    report = build(done())
+    out = StringIO()
+    show(report, Console(file=out, width=width))
+    shown = out.getvalue()
+    assert "…" not in shown
+    assert all(len(line) <= width for line in shown.splitlines())
+    heads, rows = headed(report)
+    cells = {cell for row in rows for head, cell in zip(heads, row, strict=True) if head not in ("strategy", "n")}
+    assert all(cell in shown for cell in cells)
+    assert all(word in shown for head in heads if head != "n" for word in head.split())
+
+
+def test_trouble_is_told_at_80_columns_too() -> None:
+    report = build(done())
+    first = dataclasses.replace(report.rows[0], missing={"http_500": 12})
+    out = StringIO()
+    show(dataclasses.replace(report, rows=(first, *report.rows[1:])), Console(file=out, width=80))
+    assert "12 missing (http_500)" in " ".join(out.getvalue().split())
 
 
 def test_the_json_report_has_its_schema(tmp_path: Path) -> None:

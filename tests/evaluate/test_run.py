@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from outthink.core.completion import Failure
 from outthink.core.errors import DataError, ModelError, UsageError
 from outthink.core.journal import Journal
 from outthink.core.pool import Pool
@@ -27,6 +29,7 @@ from outthink.evaluate.plan import Plan
 from outthink.evaluate.record import Record
 from outthink.evaluate.run import JOURNAL, Interrupted, Run, interruptible, run
 from outthink.evaluate.work import Progress
+from outthink.models.scripted import ScriptedModel
 from outthink.strategies.greedy import Greedy
 from outthink.strategies.majority_vote import MajorityVote
 from tests.evaluate.support import latent, numbered, plan
@@ -52,6 +55,39 @@ def essence(record: Record) -> tuple[object, ...]:
     """What must not depend on when and in how many pieces the run was done."""
     charged = {role: ledger.charged for role, ledger in record.ledgers.items()}
     return record.problem, record.spec, record.seed, record.verdict, record.answer, record.text, record.candidates, charged
+
+
+def test_what_failures_took_is_told_and_asked_again() -> None:
+    problems = numbered(2)
+    work = Plan((MajorityVote(n=2),), problems)
+    down = Failure("http_500", "the server answered with status 500: overloaded")
+    right = {f"What is {100 + i}?": [f"It is {100 + i}.", f"It is {100 + i}."] for i in range(2)}
+    with tempfile.TemporaryDirectory() as folder:
+        first = anyio.run(partial(run, work, ScriptedModel({"What is 100?": [right["What is 100?"][0], down], "What is 101?": [down, down]}), folder))
+        assert [(record.candidates, record.right) for record in first.records] == [(1, True), (0, False)]  # the good one was kept
+        assert "3 calls on 2 problems gave nothing" in first.loss
+        assert "status 500: overloaded" in first.loss
+        first.close()
+        model = ScriptedModel(right)
+        second = anyio.run(partial(run, work, model, folder))
+        assert [(record.candidates, record.right) for record in second.records] == [(2, True), (2, True)]
+        assert (second.loss, len(second.records), second.complete) == ("", 2, True)
+        assert len(model.draws) == 3  # what had come is not drawn twice
+        second.close()
+        again = ScriptedModel(right)
+        anyio.run(partial(run, work, again, folder)).close()
+        assert not again.draws
+
+
+def test_what_would_fail_again_is_not_asked_again() -> None:
+    problems = numbered(1)
+    work = Plan((MajorityVote(n=2),), problems)
+    long = Failure("context", "the prompt does not fit")
+    with tempfile.TemporaryDirectory() as folder:
+        anyio.run(partial(run, work, ScriptedModel({"What is 100?": ["It is 100.", long]}), folder)).close()
+        model = ScriptedModel({"What is 100?": ["It is 100.", "It is 100."]})
+        anyio.run(partial(run, work, model, folder)).close()
+        assert not model.draws
 
 
 def test_samples_are_drawn_once_and_charged_to_every_strategy() -> None:

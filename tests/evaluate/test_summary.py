@@ -13,9 +13,12 @@ from outthink.core.journal import Journal
 from outthink.core.solution import Ledger
 from outthink.core.spend import Spend
 from outthink.evaluate.compare import compare
+from outthink.evaluate.plan import Plan
 from outthink.evaluate.record import Record
 from outthink.evaluate.run import Run, run
 from outthink.evaluate.summary import answers, summarise
+from outthink.strategies.best_of_n import BestOfN
+from outthink.strategies.majority_vote import MajorityVote
 from tests.evaluate.support import latent, numbered, plan
 
 
@@ -88,6 +91,21 @@ def test_amounts_are_means_and_speed_is_over_the_time_at_work() -> None:
     assert (row.dollars, row.calls, row.prompt_tokens, row.seconds) == (0.5, 1, 5, 2)
     # at work from 0 to 3 and from 10 to 12; paid 10 + 10 + 0
     assert row.tokens_per_second == pytest.approx(20 / 5)
+
+
+def test_a_short_request_that_waited_beside_long_ones_does_not_make_the_model_slow() -> None:
+    # eight problems at once: one token of `a` waits two seconds while 99 of `b` are generated
+    rows = [record(0, "a", True, paid=1), record(0, "b", True, paid=99), record(1, "b", True, paid=50, started=4.0)]
+    a, b = summarise(recorded(rows))
+    assert a.tokens_per_second == pytest.approx(100 / 2)
+    assert b.tokens_per_second == pytest.approx(150 / 4)
+
+
+def test_rows_stand_in_the_order_in_which_the_strategies_were_given() -> None:
+    problems = numbered(2)
+    asked = Plan((BestOfN(n=2), MajorityVote(n=4)), problems)  # the wider one is done first
+    done = anyio.run(partial(run, asked, latent(problems)))
+    assert [row.label for row in summarise(done)] == ["best_of_n(n=2)", "majority_vote(n=4)"]
 
 
 def test_troubles_are_counted() -> None:
