@@ -193,5 +193,5 @@ async def _metered(
     await admitted(shared, session.place, tickets, start)
     for ticket in tickets:
         if ticket.refused:
-            shared.miss("seconds" if ticket.refused == "seconds" else "budget")
+            shared.miss(*ticket.excuse)
     return results

@@ -118,13 +118,10 @@ def collect(session: Session, flights: Sequence[Flight]) -> Candidates:
             continue
         if flight.failure is not None:
             reason, said = flight.failure.kind, flight.failure.message
-        elif flight.ticket.refused and flight.ticket.refused != "seconds":
-            cap = flight.ticket.refused
-            need = getattr(flight.ticket.bound + flight.ticket.share, cap)
-            reason, said = "budget", f"the cap on {cap.replace('_', ' ')} leaves less than one more sample may need ({need:g})"
-            _tell(session, flight, "refused", text=flight.ticket.refused)
         else:
-            reason, said = "seconds", "the time was over"
+            reason, said = flight.ticket.excuse
+            if reason == "budget":
+                _tell(session, flight, "refused", text=flight.ticket.refused or "")
         missing[reason] = missing.get(reason, 0) + 1
         session.shared.miss(reason, said)
     return Candidates(found, missing)

@@ -118,6 +118,14 @@ class Ticket:
         """What was set aside for it when it was granted."""
         return self.bound if self.carries_prompt else self.shared
 
+    @property
+    def excuse(self) -> tuple[str, str]:
+        """Why nothing came of it: `budget` or `seconds`, and one sentence."""
+        if self.refused is None or self.refused == "seconds":
+            return "seconds", "the time was over"
+        need = getattr(self.bound + self.share, self.refused)
+        return "budget", f"the cap on {self.refused.replace('_', ' ')} leaves less than one more call may need ({need:g})"
+
 
 @dataclass(eq=False)
 class _Group:

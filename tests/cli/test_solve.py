@@ -73,14 +73,14 @@ def test_a_cap_on_dollars_without_a_price_is_refused_and_one_with_a_price_binds(
     assert run([*SOLVE, "--budget", "dollars=0.01", "--price", "0.15,0.6"]) == 0
     # a sample of up to 512 tokens may cost 0.0003072 dollars
     assert run([*SOLVE, "--budget", "dollars=0.0002", "--price", "0.15,0.6"]) == 1
-    assert "the cap on dollars leaves less than one more sample may need" in capsys.readouterr().err
+    assert "the cap on dollars leaves less than one more call may need" in capsys.readouterr().err
 
 
 def test_a_budget_below_one_sample_says_what_to_change(says, capsys: pytest.CaptureFixture[str]) -> None:
     says(["42"] * 2)
     assert run([*SOLVE, "--budget", "tokens=60"]) == 1
     error = capsys.readouterr().err
-    assert "the cap on completion tokens leaves less than one more sample may need (512); raise --budget, or lower --max-tokens" in error
+    assert "the cap on completion tokens leaves less than one more call may need (512); raise --budget, or lower --max-tokens" in error
 
 
 def test_a_run_whose_model_gave_nothing_fails_and_says_why(says, tmp_path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
