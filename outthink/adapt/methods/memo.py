@@ -6,8 +6,13 @@ Batch normalisation blends (1 - a) source + a batch, a = 1 / (1 + prior) for the
 batch's moments, whose variance is unbiased, as in the official code. Every step draws new views. Predicts after the step.
 Cost: `views` forward and backward passes and one more forward a sample, and a copy of the weights. Identity: the order of samples changes no
 prediction, and the sample's views are drawn from a seed of its content alone, so neither does the batch that it comes in.
-Departures from the official code: views are the project's own, not AugMix; lr and views are those for CIFAR-10, whose network has group
-normalisation there, and the blend is that for ImageNet (lr 2.5e-4 and 64 views there).
+Departure from the official code (zhangmarvin/memo): views are the project's own, not AugMix. It has three sets of constants: SGD of 5e-3 and 32 views
+for CIFAR-10 and a ResNet-26 with group normalisation, the defaults here; SGD of 2.5e-4, 64 views and the blend above for ImageNet and a ResNet-50
+with batch normalisation; AdamW of 1e-5 for transformers and ResNeXt-101. mariodoebler/test-time-adaptation keeps 5e-3 for a WideResNet-28 with batch
+normalisation on CIFAR-10 (a Nesterov step, 1.9 times as long) and 2.5e-4 for a ResNet-50. Trap: a step that is too long makes views agree on any
+class. A small network for 8 x 8 digits under fog errs on .72 and .74 of 300 images without a step (two seeds), on .81 and .79 after one of 5e-3, and
+on .74 and .73 after one of 2.5e-4; with group normalisation .62 and .49, .69 and .55, .63 and .50. Take 2.5e-4 and 64 views unless the network is
+like that of CIFAR-10.
 """
 
 from __future__ import annotations
@@ -93,8 +98,8 @@ class Memo:
     """For each sample alone, make the mean prediction over its views certain, predict, and go back to the source.
 
     Args:
-        lr: of SGD.
-        views: of one sample.
+        lr: of SGD; 2.5e-4 for a network with batch normalisation or a small one.
+        views: of one sample; 64 with such a step.
         steps: for each sample.
         prior: how many times the batch's moments those of the source count.
         view: how views are made; image views for images, noise for other data if None.
