@@ -4,18 +4,25 @@
     nested     label c and s_i in its q-th quarter  =>  low <= s_j <= high    the same, within class c and that quarter of s_i
 
 A rule is broken where a model says c and the statistics are out of bounds. By construction (1 - delta) of fresh samples break a rule, so what counts
-is the excess.
+is the excess. A rule in turn says c where the statistics are where it has those of c and the same rule of no other class has its own: in the bounds
+of c alone and, nested, in the quarter of c alone. A class with too few samples for rules is no rival.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 _QUARTERS = 4
+
+
+def _alone(within: Tensor) -> Tensor:
+    # (..., classes), bool: what one class alone has
+    return within & (within.sum(-1, keepdim=True) == 1)
 
 
 @dataclass(frozen=True)
@@ -25,20 +32,24 @@ class Rules:
     Args:
         label: the class c.
         given: the statistic i that a nested rule is conditioned on, -1 for a one-sided one.
+        quarter: which quarter of it, 0 to 3, -1 for a one-sided rule.
         start, end: of the quarter of s_i, infinite for a one-sided rule; a value at `start` belongs to it, one at `end` does not.
         bound: the statistic j.
         low, high: what it keeps to.
         delta: share of a class that keeps to a rule by construction.
+        classes: how many classes rules were mined of.
     """
 
     label: Tensor
     given: Tensor
+    quarter: Tensor
     start: Tensor
     end: Tensor
     bound: Tensor
     low: Tensor
     high: Tensor
     delta: float
+    classes: int
 
     def __len__(self) -> int:
         return len(self.label)
@@ -46,7 +57,8 @@ class Rules:
     def take(self, rows: Tensor) -> Rules:
         """Some of them."""
         return Rules(
-            self.label[rows], self.given[rows], self.start[rows], self.end[rows], self.bound[rows], self.low[rows], self.high[rows], self.delta
+            self.label[rows], self.given[rows], self.quarter[rows], self.start[rows], self.end[rows],
+            self.bound[rows], self.low[rows], self.high[rows], self.delta, self.classes,
         )  # fmt: skip
 
     def applies(self, statistics: Tensor) -> Tensor:
@@ -62,6 +74,32 @@ class Rules:
     def violated(self, statistics: Tensor, labels: Tensor) -> Tensor:
         """Which are broken by these labels (samples,), true or predicted: (samples, rules), bool."""
         return self.broken(statistics) & (labels[:, None] == self.label)
+
+    @cached_property
+    def _kinds(self) -> Tensor:
+        # (kinds, classes): where the same rule of every class stands, for rules that every class has
+        kind = torch.unique(torch.stack([self.given, self.quarter, self.bound], 1), dim=0, return_inverse=True)[1]
+        whole = (torch.bincount(kind, minlength=len(self))[kind] == self.classes).nonzero()[:, 0]
+        found: Tensor = whole[(kind[whole] * self.classes + self.label[whole]).argsort()].reshape(-1, self.classes)
+        return found
+
+    def says(self, statistics: Tensor) -> Tensor:
+        """Which say that the sample is of the rule's class: (samples, count) -> (samples, rules), bool.
+
+        A rule that some other class has not says nothing, as nothing tells where that class would be.
+        """
+        kinds = self._kinds
+        given, value = self.given[kinds[:, 0]], statistics[:, self.bound[kinds[:, 0]], None]  # (samples, kinds, 1)
+        told = _alone((value >= self.low[kinds]) & (value <= self.high[kinds]))
+        seen = statistics[:, given.clamp_min(0), None]
+        told &= (given < 0)[:, None] | _alone((seen >= self.start[kinds]) & (seen < self.end[kinds]))
+        says = torch.zeros(len(statistics), len(self), dtype=torch.bool, device=statistics.device)
+        says[:, kinds.flatten()] = told.flatten(1)
+        return says
+
+    def contradicted(self, statistics: Tensor, labels: Tensor) -> Tensor:
+        """Which say another class than these labels (samples,): (samples, rules), bool."""
+        return self.says(statistics) & (labels[:, None] != self.label)
 
 
 @dataclass(frozen=True)
@@ -113,16 +151,16 @@ def mine(statistics: Tensor, labels: Tensor, *, delta: float = 0.98, nested: boo
         raise ValueError(f"delta must be in (0, 1), got {delta}")
     ends = torch.tensor([(1 - delta) / 2, (1 + delta) / 2], dtype=statistics.dtype)
     count = statistics.shape[1]
-    columns: list[list[Tensor]] = [[] for _ in range(7)]
+    columns: list[list[Tensor]] = [[] for _ in range(8)]
     every = torch.arange(count)
 
-    def keep(label: int, given: int, start: float, end: float, rows: Tensor) -> None:
+    def keep(label: int, given: int, quarter: int, start: float, end: float, rows: Tensor) -> None:
         low, high = torch.quantile(rows, ends, dim=0)
         bound = every if given < 0 else every[every != given]
         same = torch.full((len(bound),), 1.0, dtype=statistics.dtype)
         for column, values in zip(
             columns,
-            (label * same, given * same, start * same, end * same, bound, low[bound], high[bound]),
+            (label * same, given * same, quarter * same, start * same, end * same, bound, low[bound], high[bound]),
             strict=True,
         ):
             column.append(values)
@@ -131,41 +169,32 @@ def mine(statistics: Tensor, labels: Tensor, *, delta: float = 0.98, nested: boo
         own = statistics[labels == label]
         if len(own) < fewest:
             continue
-        keep(label, -1, -torch.inf, torch.inf, own)
+        keep(label, -1, -1, -torch.inf, torch.inf, own)
         if not nested:
             continue
         edges = torch.quantile(own, torch.arange(1, _QUARTERS, dtype=own.dtype) / _QUARTERS, dim=0)  # (3, count)
         for given in range(count):
             cuts = [-torch.inf, *edges[:, given].tolist(), torch.inf]
-            for start, end in pairwise(cuts):
+            for quarter, (start, end) in enumerate(pairwise(cuts)):
                 rows = own[(own[:, given] >= start) & (own[:, given] < end)]
                 if len(rows) >= fewest:
-                    keep(label, given, start, end, rows)
+                    keep(label, given, quarter, start, end, rows)
     if not columns[0]:
         raise ValueError(f"no class has {fewest} samples, so there is nothing to mine rules from")
-    classes, conditions, starts, stops, bounds, lows, highs = (torch.cat(column) for column in columns)
-    return Rules(classes.long(), conditions.long(), starts, stops, bounds.long(), lows, highs, delta)
+    own, conditions, quarters, starts, stops, bounds, lows, highs = (torch.cat(column) for column in columns)
+    return Rules(
+        own.long(), conditions.long(), quarters.long(), starts, stops, bounds.long(), lows, highs, delta, classes=len(set(own.tolist()))
+    )  # fmt: skip
 
 
-def checked(rules: Rules, statistics: Tensor, labels: Tensor, *, slack: float = 0.02, most: int = 20) -> Rules:
-    """The rules that hold on other data, and of each class those that tell it best from the others.
+def checked(rules: Rules, statistics: Tensor, labels: Tensor, *, slack: float = 0.02) -> Rules:
+    """The rules that hold on other data.
 
     Args:
         rules: as mined.
         statistics, labels: (samples, count) and (samples,), not those that the rules were mined on.
         slack: a rule may hold in `delta` less this share of its class.
-        most: rules of each class that are kept: those which most samples of other classes would break.
     """
-    broken, applies = rules.broken(statistics), rules.applies(statistics)
     own = labels[:, None] == rules.label
-
-    def share(rows: Tensor) -> Tensor:
-        return (broken & rows).sum(0) / (applies & rows).sum(0).clamp_min(1)
-
-    holds = share(own) <= 1 - rules.delta + slack
-    apart = (broken & ~own).sum(0).to(torch.float64) / (~own).sum(0).clamp_min(1)
-    kept = []
-    for label in sorted(set(rules.label.tolist())):
-        rows = (holds & (rules.label == label)).nonzero()[:, 0]
-        kept.append(rows[apart[rows].argsort(descending=True, stable=True)[:most]])
-    return rules.take(torch.cat(kept).sort().values)
+    broken = (rules.broken(statistics) & own).sum(0) / (rules.applies(statistics) & own).sum(0).clamp_min(1)
+    return rules.take((broken <= 1 - rules.delta + slack).nonzero()[:, 0])

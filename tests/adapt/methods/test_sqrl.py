@@ -1,5 +1,7 @@
 """[106] Nothing moves without a violation; where something fires, what the rules say gains."""
 
+import copy
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
@@ -7,7 +9,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; pip install
 from outthink.adapt.adapter import adapt  # noqa: E402
 from outthink.adapt.methods.sqrl import Sqrl  # noqa: E402
 from outthink.adapt.networks import train  # noqa: E402
-from outthink.adapt.rules import count_violations  # noqa: E402
+from outthink.adapt.rules import Rules  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
 
 
@@ -52,21 +54,64 @@ def test_where_the_predicted_class_breaks_its_rules_the_class_that_they_leave_ga
     assert after > before + 0.01
 
 
-def test_violations_fall_and_the_rules_come_from_the_source_alone(world):
+def test_the_loss_is_a_mean_over_rules_of_means_over_samples(world):
+    """[106] Two rules, one contradicted by three samples and one by one of them: each rule has the same voice."""
+    rules = Rules(torch.tensor([0, 1, 0, 1]), *(torch.full((4,), -1),) * 2, torch.full((4,), -torch.inf), torch.full((4,), torch.inf),
+                  torch.tensor([0, 0, 1, 1]), torch.tensor([0.0, 5.0, 0.0, 5.0]), torch.tensor([1.0, 9.0, 1.0, 9.0]), delta=0.98,
+                  classes=2)  # fmt: skip
+    torch.manual_seed(0)
+    net = torch.nn.Linear(2, 2).eval()
+    with torch.no_grad():
+        net.bias.copy_(torch.tensor([-9.0, 0.0]))  # says class 1
+    batch = torch.tensor([[0.5, 0.5], [0.5, 3.0], [0.5, 3.0], [3.0, 3.0]])
+    model = adapt(net, Sqrl(lr=1.0), source=world[1])
+    model.state.rules, losses = rules, []
+    model.state.descend = lambda loss, samples: losses.append(loss)
+    model(batch)
+    share = net(batch).softmax(1)
+    gap = (share[:, 1] - share[:, 0]).clamp(0, 1)
+    assert losses[0].item() == pytest.approx(((gap[0] + gap[1] + gap[2]) / 3 + gap[0]).item() / 2, abs=1e-6)
+
+
+def test_scale_and_shift_alone_move_where_there_are_any_and_the_batch_gives_the_statistics(world):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 2)).eval()
+    model = adapt(net, Sqrl(lr=0.1), source=world[1])
+    batch = table(64, 5)[0]
+    with torch.no_grad():
+        assert torch.allclose(model(batch), copy.deepcopy(net).train()(batch), atol=1e-5)
+    moved = {name for name, value in model.state.model.named_parameters() if not torch.equal(value, net.state_dict()[name])}
+    assert moved == {"1.weight", "1.bias"}
+
+
+def test_rules_are_about_the_statistics_that_are_chosen(world):
+    net, source = world
+    way = Sqrl(lr=0.1, delta=0.9, statistics=lambda batch: batch[:, 1:2])
+    assert way.rules(source).bound.tolist() == [0, 0]
+    typical = torch.stack([source.inputs[source.labels == label].mean(0) for label in (0, 1)])
+    for column, moves in ((0, False), (1, True)):
+        batch = typical.clone()
+        batch[:, column] = -batch[:, column] * 2  # what the column says is the other class now
+        model = adapt(net, way, source=source)
+        model(batch)
+        assert (model.cost.backwards > 0) is moves
+
+
+def test_what_contradicts_the_rules_falls_and_the_rules_come_from_the_source_alone(world):
     net, source = world
     way = Sqrl(lr=1e-2)
     rules = way.rules(source)
-    assert len(rules) <= 2 * way.most
+    assert len(rules) <= 2 * 6
     model, (inputs, _) = adapt(net, way, source=source), table(600, 6, shift=-4.0)
-    before = count_violations(rules, inputs, net(inputs).argmax(1)).found
+    before = int(rules.contradicted(inputs, net(inputs).argmax(1)).sum())
     for batch in inputs.split(50):
         model(batch)
     with torch.no_grad():
-        after = count_violations(rules, inputs, model.state.model(inputs).argmax(1)).found
-    assert 0 < after <= before
+        after = int(rules.contradicted(inputs, model.state.model(inputs).argmax(1)).sum())
+    assert 0 < after < 0.8 * before
 
 
-@pytest.mark.parametrize("made", [lambda: Sqrl(delta=0.0), lambda: Sqrl(most=0), lambda: Sqrl(lr=-1.0)])
+@pytest.mark.parametrize("made", [lambda: Sqrl(delta=0.0), lambda: Sqrl(lr=-1.0)])
 def test_knobs_out_of_range_are_named(made):
     with pytest.raises(ValueError, match="delta"):
         made()
