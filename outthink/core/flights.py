@@ -46,13 +46,13 @@ class Flight:
 Ask = Problem | Request | tuple[Problem, Request]
 
 
-def prepare(session: Session, asks: Sequence[Ask], n: int, judged_by: Verifier | None) -> list[list[Flight]]:
+def prepare(session: Session, asks: Sequence[Ask], n: int, judged_by: Verifier | None, aside: Sequence[Spend] | None) -> list[list[Flight]]:
     """The flights of n samples of each prompt, with their upper bounds; nothing is dispatched yet."""
     wave = object()
-    return [_prepare(session, ask, n, judged_by, wave) for ask in asks]
+    return [_prepare(session, ask, n, judged_by, aside, wave) for ask in asks]
 
 
-def _prepare(session: Session, ask: Ask, n: int, judged_by: Verifier | None, wave: object) -> list[Flight]:
+def _prepare(session: Session, ask: Ask, n: int, judged_by: Verifier | None, aside: Sequence[Spend] | None, wave: object) -> list[Flight]:
     problem: Problem | None
     match ask:
         case Problem():
@@ -77,10 +77,10 @@ def _prepare(session: Session, ask: Ask, n: int, judged_by: Verifier | None, wav
     first_seed = session.seed(request.digest)
     flights = []
     path, model_key, of_problem = session.path, session.model_key, problem.id if problem else problem_of(session)
-    for index in session.shared.draws(path, request.digest, n):
+    for index, more in zip(session.shared.draws(path, request.digest, n), aside or [Spend()] * n, strict=True):
         draw = Draw(request, index, (first_seed + index) & 0x7FFFFFFF, of_problem)
         key = call_key(path, request.digest, model_key, index)
-        flights.append(Flight(draw, problem, session.ticket(bound, shared, batch, share), key, prompt))
+        flights.append(Flight(draw, problem, session.ticket(bound, shared, batch, share + more if aside else share), key, prompt))
     return flights
 
 

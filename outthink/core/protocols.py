@@ -103,6 +103,10 @@ class Verifier(Protocol):
 class Comparer(Protocol):
     """Compares pairs of candidates."""
 
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        """An upper bound of what comparing ONE pair costs, of candidates sampled with `sampling`; `Spend()` where it costs nothing."""
+        ...
+
     async def compare(self, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Preference]:
         """P(first beats second) for each pair; an implementation asks in both orders to cancel position bias."""
         ...

@@ -146,32 +146,38 @@ class Session:
         if self.shared.offered is None or score > self.shared.offered[0]:
             self.shared.offered = (score, candidate)
 
-    async def sample(self, ask: Problem | Request, n: int = 1, *, judged_by: Verifier | None = None) -> Candidates:
+    async def sample(
+        self, ask: Problem | Request, n: int = 1, *, judged_by: Verifier | None = None, aside: Sequence[Spend] | None = None
+    ) -> Candidates:
         """Draw n samples. Fewer than n is normal: `missing` says why.
 
         Args:
             ask: a problem (its plain request, with this session's sampling; answers are parsed by its kind), or a request.
             n: how many. Further calls at the same place with the same request go on with the next indices.
             judged_by: a verifier that will judge them: its cost is set aside before the samples are admitted.
+            aside: what else to set aside for the role `judge` with each of the n samples, such as its share of comparisons.
 
         Raises:
             CapabilityError: the model cannot serve this request.
             ModelError: the model cannot be reached at all.
         """
-        return (await self.sample_each([ask], n, judged_by=judged_by))[0]
+        return (await self.sample_each([ask], n, judged_by=judged_by, aside=aside))[0]
 
     async def sample_each(
-        self, asks: Sequence[Problem | Request | tuple[Problem, Request]], n: int = 1, *, judged_by: Verifier | None = None
-    ) -> list[Candidates]:
+        self, asks: Sequence[Problem | Request | tuple[Problem, Request]], n: int = 1, *, judged_by: Verifier | None = None,
+        aside: Sequence[Spend] | None = None,
+    ) -> list[Candidates]:  # fmt: skip
         """Draw n samples of each of several prompts in one go, admitted in the order given; see `sample`.
 
         A pair (problem, request) asks the request and parses by the problem's answer kind.
         """
         if n < 0:
             raise ValueError(f"sample: n must be 0 or more, got {n}")
+        if aside is not None and len(aside) != n:
+            raise ValueError(f"sample: aside needs one amount a sample: got {len(aside)} for {n}")
         if not self.judging:
             self.shared.turnstile.release(self.hold)
-        batches = flights.prepare(self, asks, n, judged_by)
+        batches = flights.prepare(self, asks, n, judged_by, aside)
         await flights.fly(self, [flight for batch in batches for flight in batch])
         return [flights.collect(self, batch) for batch in batches]
 

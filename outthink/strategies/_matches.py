@@ -10,9 +10,21 @@ from outthink.core.session import Session
 from outthink.core.solution import Candidate
 
 
-async def entered(session: Session, problem: Problem, n: int) -> tuple[Sequence[Candidate], list[int], list[int]]:
-    """n samples, the label of each one's answer class, and the positions of those that have an answer: they play."""
-    candidates = await session.sample(problem, n=n)
+async def entered(
+    session: Session, problem: Problem, comparer: Comparer, matches: Sequence[int], comparisons: int
+) -> tuple[Sequence[Candidate], list[int], list[int]]:
+    """Samples, the label of each one's answer class, and the positions of those that have an answer: they play.
+
+    With every sample the comparisons are set aside that it adds, so that those who are admitted can play.
+
+    Args:
+        session, problem, comparer: of the strategy.
+        matches: how many matches each sample adds to those before it, at most; one number a sample. They must not fall, for else a
+            later sample would be admitted where one before it was not, and the sum would be short.
+        comparisons: of one match.
+    """
+    one = comparer.bound(problem, session.sampling, session.role("judge")) * comparisons
+    candidates = await session.sample(problem, n=len(matches), aside=[one * added for added in matches])
     labels = await problem.answer.group([candidate.answer for candidate in candidates])
     return candidates, labels, [position for position, label in enumerate(labels) if label >= 0]
 

@@ -10,8 +10,9 @@ round then makes it worse, and more so with larger K.
 Half of a match's comparisons are asked in turned order; an exact draw is broken at random; no comparison is used twice; pairs are drawn
 anew each round; the odd one passes; the tournament ends as soon as all candidates that are left say the same.
 Departures: two candidates with the same answer are not compared (either one stands for it, so the answer's chances are the same), and a
-candidate without an answer does not take part unless none has one. Comparisons get what the samples leave of the budget; a match of
-which no comparison came back counts as a draw.
+candidate without an answer does not take part unless none has one. Under a budget the comparisons of a match are set aside with each
+sample after the first, so a tight cap means fewer candidates and not unplayed matches; a match of which no comparison came back counts as
+a draw.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Knockout:
 
     async def solve(self, problem: Problem, session: Session) -> Solution:
         """Sample, then play round after round."""
-        candidates, labels, left = await entered(session, problem, self.n)
+        candidates, labels, left = await entered(session, problem, self.comparer, [0] + [1] * (self.n - 1), self.comparisons)
         if not left:
             return Solution.of(next(iter(candidates), None), candidates=len(candidates))
         session.offer(candidates[left[0]], 0.0)

@@ -8,7 +8,9 @@ the comparisons of a knockout, and forgives single lost matches.
 Half of a match's comparisons are asked in turned order; a tie of win rates is broken at random.
 Departures: equal answers are not compared and count as a draw (1/2, the expectation of comparing them); a candidate without an answer
 does not take part unless none has one; who meets whom is a ring in random order, so that every candidate has exactly m opponents (m + 1
-where m and N are odd), where the paper draws them independently.
+where m and N are odd), where the paper draws them independently. Under a budget the comparisons with those before it are set aside with
+each sample, at most m (up to twice what a large league with few opponents needs), so a tight cap means a smaller league and not unplayed
+matches.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class League:
 
     async def solve(self, problem: Problem, session: Session) -> Solution:
         """Sample, play all matches, rank by win rate."""
-        candidates, labels, players = await entered(session, problem, self.n)
+        candidates, labels, players = await entered(session, problem, self.comparer, self._added(), self.comparisons)
         if not players:
             return Solution.of(next(iter(candidates), None), candidates=len(candidates))
         if len({labels[player] for player in players}) == 1:
@@ -72,6 +74,11 @@ class League:
         leaders = [player for player in players if rates[player] >= best - 1e-12]
         chosen = leaders[int(rng.integers(len(leaders)))]
         return Solution.of(candidates[chosen], candidates=len(candidates), confidence=rates[chosen])
+
+    def _added(self) -> list[int]:
+        # matches with those before it: no candidate meets more than its opponents, one more where their number and the league's are odd
+        most = self.n if self.opponents is None else self.opponents + self.opponents % 2
+        return [min(place, most) for place in range(self.n)]
 
 
 def _ring_pairs(ring: list[int], opponents: int) -> list[tuple[int, int]]:

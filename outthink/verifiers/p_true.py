@@ -25,9 +25,9 @@ from outthink.core.request import Capture, Prefix, Request, Sampling
 from outthink.core.session import Session
 from outthink.core.solution import Candidate, Judgement
 from outthink.core.spend import Spend
+from outthink.verifiers._shown import room, shown
 
 _TOP = 10
-_BYTES_A_TOKEN = 6
 _ASK = """Question:
 {question}
 
@@ -50,12 +50,14 @@ class PTrue:
 
     def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
         """One prompt with the longest text that a candidate can have, and the letters."""
-        request = _request(problem, "x" * (_BYTES_A_TOKEN * sampling.max_tokens))
-        return session.price_bound(request) if session.model.scores == "no" else session.score_bound(request, _LETTERS)
+        request, text = _request(problem, ""), room(sampling, session)
+        if session.model.scores == "no":
+            return session.price_bound(request) + text
+        return session.score_bound(request, _LETTERS) + text * (1 if session.model.scores == "once" else len(_LETTERS))
 
     async def judge(self, problem: Problem, candidates: Sequence[Candidate], session: Session) -> list[Judgement]:
         """Score both letters, or read them among the likeliest first tokens."""
-        asked = [_request(problem, _tail(candidate.text, _BYTES_A_TOKEN * session.sampling.max_tokens)) for candidate in candidates]
+        asked = [_request(problem, shown(candidate.text, session.sampling)) for candidate in candidates]
         if session.model.scores == "no":
             replies = await session.sample_each(asked)
             return [_read(reply[0].completion) if reply else Judgement(None, failure=_why(reply.missing)) for reply in replies]
@@ -67,10 +69,6 @@ def _request(problem: Problem, text: str) -> Request:
     sampling = Sampling(temperature=0.0, max_tokens=1)
     asked = Request.ask(_ASK.format(question=problem.question, answer=text), sampling=sampling, prompt_version="p_true/1")
     return Request(asked.messages, sampling=sampling, capture=Capture(top_logprobs=_TOP), prompt_version=asked.prompt_version)
-
-
-def _tail(text: str, most: int) -> str:
-    return text.encode()[-most:].decode(errors="ignore")
 
 
 def _why(missing: dict[str, int]) -> str:

@@ -5,7 +5,8 @@
 Cost: one call a comparison, two with `both_orders`; the prompt holds both texts.
 A judge that always names the place that it likes (position bias) gives 1/2 with both orders, which is no vote. A judge below 1/2 on pairs
 of a right and a wrong answer makes a tournament worse than one sample: measure p_comp first.
-Departure: where one of the two orders cannot be read the comparison fails, since the other alone carries the position bias.
+Departures: texts are shown from their end, at most 6 bytes for each token that they could have, so that a comparison's cost is bounded
+before they are written; where one of the two orders cannot be read the comparison fails, since the other alone carries the position bias.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from outthink.core.registry import comparer
 from outthink.core.request import Request, Sampling
 from outthink.core.session import Session
 from outthink.core.solution import Candidate, Candidates, Preference
+from outthink.core.spend import Spend
+from outthink.verifiers._shown import room, shown
 
 PROMPT_VERSION = "pairwise/1"
 _ASK = """Question:
@@ -54,15 +57,21 @@ class PairwiseJudge:
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be 1 or more, got {self.max_tokens}")
 
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        """A prompt with two texts as long as they can be and `max_tokens`, for each order."""
+        one = session.price_bound(self._request(problem, "", "")) + room(sampling, session) * 2
+        return one * (2 if self.both_orders else 1)
+
     async def compare(self, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Preference]:
         """Ask about every pair in one batch; asking again about the same pair is a fresh draw."""
         orders = 2 if self.both_orders else 1
-        asked = [self._request(problem, *(pair if turn == 0 else pair[::-1])) for pair in pairs for turn in range(orders)]
+        texts = [tuple(shown(candidate.text, session.sampling) for candidate in pair) for pair in pairs]
+        asked = [self._request(problem, *(pair if turn == 0 else pair[::-1])) for pair in texts for turn in range(orders)]
         replies = await session.sample_each(asked)
         return [_preference(replies[orders * i : orders * (i + 1)]) for i in range(len(pairs))]
 
-    def _request(self, problem: Problem, first: Candidate, second: Candidate) -> Request:
-        text = _ASK.format(question=problem.question, first=first.text, second=second.text)
+    def _request(self, problem: Problem, first: str, second: str) -> Request:
+        text = _ASK.format(question=problem.question, first=first, second=second)
         return Request.ask(text, sampling=Sampling(temperature=self.temperature, max_tokens=self.max_tokens), prompt_version=PROMPT_VERSION)
 
 

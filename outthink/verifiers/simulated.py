@@ -128,6 +128,10 @@ class SimulatedComparer:
         if self.repeats < 1:
             raise ValueError(f"simulated comparer: repeats must be 1 or more, got {self.repeats}")
 
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        """Free."""
+        return Spend()
+
     async def compare(self, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Preference]:
         """Compare each pair; the same pair asked again is a fresh comparison."""
         preferences = []

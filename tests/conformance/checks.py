@@ -179,6 +179,8 @@ def check_budget(strategy: Strategy, world: World, budget: Budget) -> Run:
         assert solution.stopped == "budget"
     if not world.failure_rate:
         assert "judgement failed" not in solution.missing, "the judge's share was set aside, so every sample is judged"
+        compared = [str(call.body["failure"]) for call in done.journal.calls("compare", state="failed")]
+        assert not [why for why in compared if "budget" in why], "the comparer's share was set aside, so every match is played"
     return done
 
 

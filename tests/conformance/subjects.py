@@ -11,9 +11,11 @@ from outthink.core.protocols import Strategy
 from outthink.core.registry import entries, knobs
 from outthink.core.request import Request, Sampling
 from outthink.core.session import Session
-from outthink.core.solution import Candidate, Judgement, Solution
+from outthink.core.solution import Candidate, Judgement, Preference, Solution
 from outthink.core.spend import Budget, Spend
 from outthink.strategies.best_of_n import BestOfN
+from outthink.strategies.knockout import Knockout
+from outthink.strategies.league import League
 from outthink.strategies.weighted_vote import WeightedVote
 
 SMALL = {"n": 6, "window": 2}
@@ -52,6 +54,30 @@ class AskingJudge:
             return Judgement(None, failure="the judge gave fewer replies than votes")
         votes = tuple(len(reply.text) % 7 / 7 for reply in replies)
         return Judgement(sum(votes) / len(votes), votes=votes)
+
+
+@dataclass(frozen=True)
+class AskingComparer:
+    """A comparer that asks the judge's model once for each pair and prefers the larger number of the two; no comparison fails."""
+
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        """Two of the longest candidates in the prompt."""
+        longest = " ".join(["word"] * sampling.max_tokens)
+        return session.price_bound(self._request(problem, longest, longest))
+
+    async def compare(self, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Preference]:
+        """One request a pair."""
+        replies = await session.sample_each([self._request(problem, first.text, second.text) for first, second in pairs])
+        return [
+            Preference(float(str(first.answer) > str(second.answer)))
+            if reply
+            else Preference(None, failure=f"not compared: {', '.join(reply.missing)}")
+            for (first, second), reply in zip(pairs, replies, strict=True)
+        ]
+
+    def _request(self, problem: Problem, first: str, second: str) -> Request:
+        text = f"{problem.question} One says: {first} Other: {second} Who?"
+        return Request.ask(text, sampling=Sampling(max_tokens=5), prompt_version="asking_comparer/1")
 
 
 @dataclass(frozen=True)
@@ -110,6 +136,9 @@ def own() -> dict[str, Strategy]:
         "best_of_n, asking judge": BestOfN(n=5, verifier=AskingJudge(votes=2)),
         "best_of_n, judge in branches": BestOfN(n=4, verifier=AskingJudge(in_branches=True)),
         "weighted_vote, asking judge": WeightedVote(n=5, verifier=AskingJudge()),
+        "knockout, asking comparer": Knockout(n=5, comparisons=2, comparer=AskingComparer()),
+        "league, asking comparer": League(n=5, comparisons=1, comparer=AskingComparer()),
+        "league of few opponents": League(n=6, comparisons=1, opponents=3, comparer=AskingComparer()),
         "branching": Branching(),
         "branching, judge in branches": Branching(width=4, judge=AskingJudge(votes=2, in_branches=True)),
         "limited": Limited(),

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 
+from outthink.core.attempt import attempt
+from outthink.core.completion import Usage
 from outthink.core.problem import Problem
-from outthink.core.request import Message, Sampling
+from outthink.core.request import Message, Request, Sampling
 from outthink.core.session import Session
 from outthink.core.solution import Candidate, Preference, Solution
+from outthink.core.spend import Budget, Price, Spend
 from outthink.models.scripted import ScriptedModel
 from outthink.problems.numbers import Number
 from outthink.strategies.knockout import Knockout
@@ -26,6 +29,9 @@ class Largest:
 
     mode: str = "larger"
     asked: list[tuple[str, str]] = field(default_factory=list, compare=False)
+
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        return Spend()
 
     async def compare(self, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Preference]:
         self.asked.extend((a.text, b.text) for a, b in pairs)
@@ -99,6 +105,56 @@ def test_a_league_wins_by_rate():
     solution = solve(League(n=4, comparisons=1, comparer=Largest()), ["1", "9", "3", "9"])
     assert solution.text == "9"
     assert solution.confidence == pytest.approx((1 + 1 + 0.5) / 3)
+
+
+@dataclass(frozen=True)
+class Asking(Largest):
+    """As `Largest`, but asks the judge's model first."""
+
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        return session.price_bound(self._request("", "")) + session.model.price.of(Usage(2 * sampling.max_tokens), calls=0)
+
+    async def compare(self, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Preference]:
+        replies = await session.sample_each([self._request(one.text, other.text) for one, other in pairs])
+        known = await super().compare(problem, pairs, session)
+        return [preference if reply else Preference(None, failure="not compared") for preference, reply in zip(known, replies, strict=True)]
+
+    def _request(self, one: str, other: str) -> Request:
+        return Request.ask(f"which is larger {one} {other}", sampling=Sampling(max_tokens=2))
+
+
+@pytest.mark.parametrize("cap", ["calls", "completion_tokens", "prompt_tokens", "dollars"])
+@pytest.mark.parametrize("strategy", [Knockout(4, 2, Asking()), League(4, 2, comparer=Asking()), League(5, 1, 2, comparer=Asking())])
+def test_a_cap_means_fewer_candidates_and_no_match_unplayed(strategy: Knockout | League, cap: str):
+    entered = []
+    for amount in range(60):
+        budget = Budget(**{cap: amount * {"calls": 1, "completion_tokens": 2, "prompt_tokens": 4, "dollars": 4e-6}[cap]})
+
+        async def work(budget: Budget = budget) -> Solution:
+            replies = {"?": ["1", "2", "3", "4", "5"]} | {f"which is larger {a} {b}": ["yes"] * 9 for a in range(6) for b in range(6)}
+            model = ScriptedModel(replies, price=Price(prompt=1.0, completion=1.0))
+            return await attempt(strategy, PROBLEM, Session.open(model, budget=budget, place=("p",), sampling=Sampling(max_tokens=1)))
+
+        solution = anyio.run(work)
+        entered.append(solution.candidates)
+        assert "comparison failed" not in solution.missing
+        if getattr(strategy, "opponents", None) is None:  # who meets few may not meet the best
+            assert solution.text == (str(solution.candidates) if solution.candidates else ""), "the best of those who entered"
+    assert entered[0] == 0
+    assert entered == sorted(entered), "more budget, more candidates"
+    assert set(entered) >= {1, 2, strategy.n}
+
+
+@pytest.mark.parametrize("opponents", [None, 1, 2, 3, 4])
+def test_what_is_set_aside_is_enough_for_every_size_of_a_league(opponents: int | None):
+    for size in range(1, 10):
+        judge = Largest()
+        solve(League(n=size, comparisons=1, opponents=opponents, comparer=judge), [str(i) for i in range(size)])
+        aside = League(n=9, opponents=opponents)._added()
+        assert len(judge.asked) <= sum(aside[:size])
+        assert aside == sorted(aside)
+        if opponents is None:
+            assert len(judge.asked) == sum(aside[:size])
 
 
 @pytest.mark.parametrize("knobs", [{"n": 0}, {"comparisons": 0}])
