@@ -27,6 +27,7 @@ class Model(Protocol):
         engine: what runs them, such as `llama.cpp`; part of every call's key.
         price: what tokens cost.
         shares_prompt: whether n samples of one request are billed one prompt (n-sampling, a shared prefill).
+        exact_prompt: whether `prompt_bound` is the exact number, by the model's own tokenizer and template.
         scores: whether it is known that `score` works, and what it bills: `no`, `each` (the prompt with every continuation), `once`
             (one prompt for all continuations of a call).
     """
@@ -41,6 +42,9 @@ class Model(Protocol):
 
     @property
     def shares_prompt(self) -> bool: ...
+
+    @property
+    def exact_prompt(self) -> bool: ...
 
     @property
     def scores(self) -> Scores: ...

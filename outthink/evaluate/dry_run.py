@@ -17,8 +17,6 @@ from outthink.core.spend import SPEND_FIELDS, Budget, Spend
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.record import latest
 
-_BYTES_A_TOKEN = 4.0  # of English text, roughly; only where nothing was measured
-
 
 @dataclass(frozen=True)
 class Forecast:
@@ -46,16 +44,16 @@ class Forecast:
         return "\n".join([head, line("at most", self.bound), line("expected", self.expected), f"expected: {self.basis}"])
 
 
-class _Worst:
-    """A model at its highest price: every draw generates max_tokens tokens, and no two answers agree, so that no vote ends early."""
+class _Assumed:
+    """A model whose draws all generate a share of max_tokens, and of whose answers no two agree, so that no vote ends early."""
 
-    def __init__(self, model: Model, capped: bool) -> None:
+    def __init__(self, model: Model, *, share: float, prompt: float, shares_prompt: bool) -> None:
         self.model = model
-        self.name, self.engine, self.price = model.name, model.engine, model.price
-        # under a cap samples are admitted in waves, each with a prompt of its own; in the end each alone
-        self.shares_prompt = model.shares_prompt and not capped
-        self.scores: Scores = "each" if model.scores == "once" and capped else model.scores
-        self.prompt_characters = 0
+        self.share = share
+        self.prompt = prompt
+        self.name, self.engine, self.price, self.exact_prompt = model.name, model.engine, model.price, model.exact_prompt
+        self.shares_prompt = shares_prompt
+        self.scores: Scores = model.scores if shares_prompt or model.scores == "no" else "each"
 
     def refuses(self, request: Request) -> str | None:
         return self.model.refuses(request)
@@ -63,19 +61,24 @@ class _Worst:
     def prompt_bound(self, request: Request) -> int:
         return self.model.prompt_bound(request)
 
+    def _read(self, request: Request) -> int:
+        return round(self.prompt_bound(request) * self.prompt)
+
     async def stream(self, draws: Sequence[Draw]) -> AsyncGenerator[Chunk, None]:
-        seen: set[str] = set()
         for position, draw in enumerate(draws):
-            request = draw.request
-            if not (self.shares_prompt and request.digest in seen):
-                self.prompt_characters += sum(len(message.text) for message in request.messages)
-            seen.add(request.digest)
-            usage = Usage(self.prompt_bound(request), request.sampling.max_tokens, basis="estimated")
-            yield Chunk(position, tokens=usage.completion_tokens, done=Completion(f"The answer is {draw.seed}.", "length", usage, logprob=0.0))
+            mean = max(1.0, draw.request.sampling.max_tokens * self.share)
+            tokens = int((draw.index + 1) * mean) - int(draw.index * mean)  # whole numbers with this mean
+            usage = Usage(self._read(draw.request), tokens, basis="estimated")
+            yield Chunk(position, tokens=tokens, done=Completion(self._text(draw.seed, tokens), "length", usage, logprob=0.0))
+
+    def _text(self, seed: int, tokens: int) -> str:
+        # as long as it may be, in single letters, which take more tokens than words: a judge's prompt shows it
+        answer = f"The answer is {seed}."
+        filler = "q z x j " * tokens if self.share == 1.0 else "word " * tokens
+        return f"{filler[: max(0, (6 if self.share == 1.0 else 5) * tokens - len(answer))]}{answer}"
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
-        prompt = self.prompt_bound(request)
-        self.prompt_characters += sum(len(message.text) for message in request.messages) * len(continuations)
+        prompt = self._read(request)
         return [TokenLogprobs(("",) * (len(c.text.encode()) + 8), (0.0,) * (len(c.text.encode()) + 8), prompt) for c in continuations]
 
     async def embed(self, texts: Sequence[str]) -> list[Embedding]:
@@ -89,7 +92,9 @@ async def dry_run(plan: Plan, models: Model | Mapping[str, Model], *, recorded: 
     """Forecast a plan, or what is left of it.
 
     The bound comes from running the plan on a model that spends everything and whose answers all differ, with samples shared among cells
-    as in the run; and no cell pays more than its caps. A strategy that asks for more the more its answers agree could exceed it.
+    as in the run; and no cell pays more than its caps. A strategy that asks for more the more its answers agree could exceed it. What is
+    expected comes from running it again, under its own budgets, on a model whose answers have the expected length; prompts are as long as
+    the model's tokenizer and template make them, where it has them here.
 
     Args:
         plan: what would be run.
@@ -100,28 +105,36 @@ async def dry_run(plan: Plan, models: Model | Mapping[str, Model], *, recorded: 
         CapabilityError: the model cannot serve what a strategy asks.
     """
     roles = models if isinstance(models, Mapping) else {"policy": models}
-    worst = {role: _Worst(model, any(cell.caps for cell in plan.cells())) for role, model in roles.items()}
+    capped = any(cell.caps for cell in plan.cells())
+    # under a cap samples are admitted in waves, each with a prompt of its own; in the end each alone
+    worst = {role: _Assumed(model, share=1.0, prompt=1.0, shares_prompt=model.shares_prompt and not capped) for role, model in roles.items()}
+    share, lengths = _answers(recorded, plan)
+    read, prompts = _prompts(recorded, roles)
+    likely = {role: _Assumed(model, share=share, prompt=read[role], shares_prompt=model.shares_prompt) for role, model in roles.items()}
+    left, bound = await _played(plan, worst, recorded, loose=True)
+    _, expected = await _played(plan, likely, recorded, loose=False)
+    return Forecast(left, bound, expected.at_most(bound), f"{lengths}; {prompts}")
+
+
+async def _played(plan: Plan, models: Mapping[str, _Assumed], recorded: Journal | None, *, loose: bool) -> tuple[int, Spend]:
+    # how many results are left to make, and what they pay
     known = {name for name, (record, _) in latest(recorded.records("solution")).items() if not record.lost} if recorded else set()
     cells = sorted(plan.cells(), key=lambda cell: -(cell.samples or 0))
-    paid, capped, left = dict.fromkeys(roles, Spend()), Spend(), 0
+    paid, charged, left = Spend(), Spend(), 0
     for problem in plan.problems.problems:
         with Journal() as journal:
             for cell in cells:
                 if cell.name(problem.id) in known:
                     continue
                 left += 1
-                loose = _loose(cell.budget, roles["policy"])
+                budget = _loose(cell.budget, models["policy"]) if loose else dataclasses.replace(cell.budget, seconds=None)
                 session = Session.open(
-                    dict[str, Model](worst), journal=journal, budget=loose, sampling=plan.sampling, seed=cell.seed, place=(problem.id,)
+                    dict[str, Model](models), journal=journal, budget=budget, sampling=plan.sampling, seed=cell.seed, place=(problem.id,)
                 )
                 solution = await attempt(cell.strategy, problem, session)
-                capped += _capped(solution.charged, cell.budget)
-                for role, ledger in solution.ledgers.items():
-                    served = role if role in roles else "policy"
-                    paid[served] += ledger.paid
-    completion, prompt, basis = _lengths(recorded, paid, worst, plan)
-    expected = sum((_expected(roles[role], spend, completion, prompt) for role, spend in paid.items()), Spend())
-    return Forecast(left, sum(paid.values(), Spend()).at_most(capped), expected.at_most(capped), basis)
+                charged += _capped(solution.charged, cell.budget)
+                paid += solution.paid
+    return left, paid.at_most(charged)
 
 
 def _loose(budget: Budget, model: Model) -> Budget:
@@ -140,19 +153,34 @@ def _capped(charged: Spend, budget: Budget) -> Spend:
     return charged.at_most(Spend(**{name: getattr(charged, name) if cap is None else cap for name, cap in caps.items()}))
 
 
-def _lengths(recorded: Journal | None, paid: Mapping[str, Spend], worst: Mapping[str, _Worst], plan: Plan) -> tuple[float, float, str]:
-    # shares of the bounds that are expected to be used
-    bound = sum(spend.prompt_tokens for spend in paid.values())
-    characters = sum(model.prompt_characters for model in worst.values())
-    by_text = min(1.0, characters / _BYTES_A_TOKEN / bound) if bound else 1.0
+def _answers(recorded: Journal | None, plan: Plan) -> tuple[float, str]:
+    # the share of max_tokens that answers are expected to use
     spent = [call.paid.completion_tokens for call in recorded.calls("sample", state="done")] if recorded else []
-    if spent:
-        share = min(1.0, sum(spent) / len(spent) / plan.sampling.max_tokens)
-        basis = f"answers as long as the {len(spent)} recorded ones ({sum(spent) / len(spent):.0f} tokens); prompts: 4 characters a token"
-        return share, by_text, basis
-    return 0.5, by_text, "assumed, not measured: answers of half of max_tokens; prompts: 4 characters a token"
+    if not spent:
+        return 0.5, "assumed, not measured: answers of half of max_tokens"
+    mean = sum(spent) / len(spent)
+    return min(1.0, mean / plan.sampling.max_tokens), f"answers as long as the {len(spent)} recorded ones ({mean:.0f} tokens)"
 
 
-def _expected(model: Model, bound: Spend, completion: float, prompt: float) -> Spend:
-    usage = Usage(round(bound.prompt_tokens * prompt), round(bound.completion_tokens * completion))
-    return dataclasses.replace(model.price.of(usage, calls=bound.calls), cpu_seconds=bound.cpu_seconds)
+def _prompts(recorded: Journal | None, roles: Mapping[str, Model]) -> tuple[dict[str, float], str]:
+    # the share of its bound that a prompt is expected to have, by role
+    exact = [role for role, model in roles.items() if model.exact_prompt]
+    if len(exact) == len(roles):
+        return dict.fromkeys(roles, 1.0), "prompts: counted by the model's own tokenizer and template"
+    shares, measured = dict.fromkeys(roles, 1.0), 0
+    for role, model in roles.items():
+        if role in exact:
+            continue
+        known = (
+            {call.digest: call for call in recorded.calls("sample", state="done") if call.model == f"{model.name}@{model.engine}"} if recorded else {}
+        )
+        bounds = {digest: model.prompt_bound(Request.from_json(data)) for digest in known if (data := recorded.request(digest))} if recorded else {}
+        if sum(bounds.values()):
+            read = sum(Completion.from_json(known[digest].body).usage.prompt_tokens for digest in bounds)
+            shares[role], measured = min(1.0, read / sum(bounds.values())), measured + len(bounds)
+    if measured:
+        return shares, f"prompts: the share of their bounds that {measured} recorded ones had"
+    return (
+        shares,
+        "prompts: their upper bounds (a token a byte, and the template), since the server's tokenizer is not here; English has 4 bytes a token",
+    )

@@ -53,6 +53,7 @@ class EmbeddedModel:
 
     engine = "llama.cpp"
     shares_prompt = True
+    exact_prompt = True
     scores: Scores = "once"
 
     def __init__(self, path: Path | str, *, price: Price | None = None, threads: int | None = None, context: int = 2048, slots: int = 16) -> None:

@@ -77,6 +77,7 @@ class OpenAIModel:
         self.engine = engine or (probe.engine if probe else "openai")
         self.price = price or Price()
         self.shares_prompt = shares_prompt if shares_prompt is not None else bool(probe and probe.n_honoured and probe.n_limit is None)
+        self.exact_prompt = False  # its tokenizer is at the server
         self.scores: Scores = "each" if template is not None and probe is not None and probe.scores else "no"
         dialect = _dialect(self.engine, probe)
         self._server = Server(Transport(url, key, limits, retry, timeout_s), model, api, dialect, template, streaming, logprobs)

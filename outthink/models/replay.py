@@ -84,6 +84,7 @@ class ReplayModel:
         self.price = price
         self.shares_prompt = shares_prompt
         self._bound = bound
+        self.exact_prompt = bound is None
         self._exact: dict[tuple[str, int], _Record] = {}
         self._listed: dict[tuple[str, str], list[_Record]] = {}
         self._sampled: dict[str, list[str]] = defaultdict(list)

@@ -29,6 +29,7 @@ class ScriptedModel:
     """
 
     engine = "scripted"
+    exact_prompt = True
 
     def __init__(
         self,

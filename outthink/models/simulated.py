@@ -69,6 +69,7 @@ class LatentAnswers:
     """
 
     engine = "simulated"
+    exact_prompt = True
     scores: Scores = "no"
 
     def __init__(

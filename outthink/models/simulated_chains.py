@@ -31,6 +31,7 @@ class _Chain(abc.ABC):
     """What both chains share: a truth, a way to speak, counts."""
 
     engine = "simulated"
+    exact_prompt = True
     scores: Scores = "no"
 
     def __init__(self, truth: Mapping[str, str], distractors: int, speech: Speech, price: Price, shares_prompt: bool, name: str) -> None:

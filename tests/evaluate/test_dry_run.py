@@ -20,9 +20,13 @@ from outthink.core.spend import SPEND_FIELDS, Budget, Spend
 from outthink.evaluate.dry_run import dry_run
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import run
-from outthink.problems.sets import ProblemSet
+from outthink.models import store
+from outthink.models.embedded import EmbeddedModel
+from outthink.models.simulated import LatentAnswers
+from outthink.problems.sets import ProblemSet, load
 from outthink.strategies.best_of_n import BestOfN
 from outthink.strategies.early_stopping_vote import EarlyStoppingVote
+from outthink.strategies.greedy import Greedy
 from outthink.strategies.majority_vote import MajorityVote
 from outthink.strategies.weighted_vote import WeightedVote
 from tests.evaluate.support import latent, numbered, plan
@@ -45,6 +49,18 @@ class Asks:
         return found
 
 
+@dataclass(frozen=True)
+class Quotes(Asks):
+    """Shows the judge what it judges."""
+
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        return session.model.price.of(Usage(session.model.prompt_bound(Request.ask("word " * sampling.max_tokens + "?")), 20))
+
+    async def judge(self, problem: Problem, candidates: Sequence[Candidate], session: Session) -> list[Judgement]:
+        replies = await session.sample_each([Request.ask(f"{candidate.text} ?", sampling=Sampling(max_tokens=20)) for candidate in candidates])
+        return [Judgement(0.5) if reply else Judgement(None, failure="no reply") for reply in replies]
+
+
 def plans(problems: ProblemSet) -> list[Plan]:
     short = Sampling(max_tokens=40)
     return [
@@ -53,10 +69,11 @@ def plans(problems: ProblemSet) -> list[Plan]:
         Plan((MajorityVote(9),), problems, (Budget(calls=5), Budget(completion_tokens=100)), sampling=short),
         Plan((WeightedVote(3, Asks()), BestOfN(5, Asks())), problems, sampling=short),
         Plan((BestOfN(6, Asks()),), problems, (Budget(calls=7), Budget(dollars=0.0005)), sampling=short),
+        Plan((BestOfN(4, Quotes()),), problems, sampling=short),
     ]
 
 
-@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("which", range(6))
 @pytest.mark.parametrize("shares_prompt", [False, True])
 @pytest.mark.parametrize("p", [0.0, 0.6, 1.0])
 def test_no_run_pays_more_than_the_bound(which: int, shares_prompt: bool, p: float) -> None:
@@ -103,3 +120,63 @@ def test_what_is_recorded_is_not_forecast_again() -> None:
     left = anyio.run(partial(dry_run, plan(problems), model, recorded=done.journal))
     assert (left.records, left.bound) == (0, Spend())
     assert "0 results" in str(left)
+
+
+class Distant(LatentAnswers):
+    """Bounds a prompt at three times what it is, as a server does whose tokenizer is elsewhere."""
+
+    exact_prompt = False
+
+    def prompt_bound(self, request: Request) -> int:
+        return 3 * super().prompt_bound(request)
+
+
+def test_prompts_are_exact_where_the_tokenizer_is_here_and_else_a_bound_or_measured() -> None:
+    problems = numbered(3)
+    work = Plan((MajorityVote(4),), problems, sampling=Sampling(max_tokens=40))
+    here = latent(problems, shares_prompt=True)
+    forecast = anyio.run(dry_run, work, here)
+    done = anyio.run(run, work, here)
+    assert forecast.expected.prompt_tokens == sum(record.paid.prompt_tokens for record in done.records)
+    assert "tokenizer and template" in forecast.basis
+    distant = Distant(here.answers, here.truth, shares_prompt=True)
+    bound = anyio.run(dry_run, work, distant)
+    assert bound.expected.prompt_tokens == 3 * forecast.expected.prompt_tokens
+    assert "upper bounds" in bound.basis
+    done = anyio.run(run, work, distant)
+    measured = anyio.run(partial(dry_run, dataclasses.replace(work, seeds=(5,)), distant, recorded=done.journal))
+    assert measured.expected.prompt_tokens == forecast.expected.prompt_tokens
+    assert "3 recorded ones" in measured.basis
+
+
+def test_expected_prompts_follow_the_waves_of_a_cap() -> None:
+    problems = numbered(3)
+    model = latent(problems, shares_prompt=True)
+    work = Plan((MajorityVote(8),), problems, (Budget(calls=2), Budget(calls=8)), sampling=Sampling(max_tokens=40))
+    forecast = anyio.run(dry_run, work, model)
+    done = anyio.run(run, work, model)
+    assert forecast.expected.prompt_tokens == sum(record.paid.prompt_tokens for record in done.records)
+    assert forecast.bound.prompt_tokens > forecast.expected.prompt_tokens
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(store.find(store.DEFAULT) is None, reason="the default model is not here: outthink models get")
+def test_the_real_model_reads_as_many_prompt_tokens_as_were_forecast() -> None:
+    pytest.importorskip("xllamacpp", reason="the extra 'local' is not installed")
+    file = store.find(store.DEFAULT)
+    assert file is not None
+    problems = load("arithmetic(n=3)")
+    work = Plan((MajorityVote(4), Greedy()), problems, (1, 4), sampling=Sampling(max_tokens=4))
+
+    async def both() -> tuple[Spend, Spend]:
+        model = EmbeddedModel(file, context=256, slots=4, threads=1)
+        try:
+            forecast = await dry_run(work, model)
+            done = await run(work, model)
+            return forecast.expected, sum((record.paid for record in done.records), Spend())
+        finally:
+            await model.aclose()
+
+    expected, paid = anyio.run(both)
+    assert (expected.prompt_tokens, expected.calls) == (paid.prompt_tokens, paid.calls)
+    assert paid.prompt_tokens > 3 * 2 * 20
