@@ -78,8 +78,12 @@ class _Assumed:
         return f"{filler[: max(0, (6 if self.share == 1.0 else 5) * tokens - len(answer))]}{answer}"
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
-        prompt = self._read(request)
-        return [TokenLogprobs(("",) * (len(c.text.encode()) + 8), (0.0,) * (len(c.text.encode()) + 8), prompt) for c in continuations]
+        prompt, found = self._read(request), []
+        for continuation in continuations:
+            size = len(continuation.text.encode())
+            tokens = len(continuation.token_ids or ()) or (size + 8 if self.share == 1.0 else -(-size // 4))
+            found.append(TokenLogprobs(("",) * tokens, (0.0,) * tokens, prompt))
+        return found
 
     async def embed(self, texts: Sequence[str]) -> list[Embedding]:
         raise ModelError("embeddings have no forecast; run the plan without --dry-run")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from outthink.core.completion import Completion, Failure
 from outthink.core.errors import CapabilityError, ModelError
@@ -245,6 +247,26 @@ class TestScoresAndEmbeddings:
         (got,) = run(stub, score, template=templates.plain)
         assert (got.tokens, got.logprobs, got.prompt_tokens) == ((" 2",), (-0.25,), 3)
 
+    def test_continuations_are_asked_at_once_and_come_in_their_order(self):
+        async def echoing(stub: Stub, request: web.BaseRequest, body: dict[str, Any]) -> web.StreamResponse:
+            for _ in range(200):  # the first one is answered when all three are there
+                if stub.most_active == 3:
+                    break
+                await asyncio.sleep(0.05)
+            whole = body["prompt"]
+            logprobs = {"tokens": ["Q ", whole[2:]], "token_logprobs": [None, -float(len(whole))], "text_offset": [0, 2]}
+            return web.json_response({"choices": [{"text": whole, "logprobs": logprobs}]})
+
+        stub = Stub(script=[echoing] * 3)
+        texts = [Prefix("aaa"), Prefix("b"), Prefix("cc")]
+        got = run(stub, lambda model: model.score(Request.ask("Q "), texts), template=templates.plain)
+        assert [(each.tokens, each.logprobs) for each in got] == [(("aaa",), (-5.0,)), (("b",), (-3.0,)), (("cc",), (-4.0,))]
+        assert stub.most_active == 3
+
+    def test_token_ids_alone_are_refused(self):
+        with pytest.raises(CapabilityError, match="embedded engine"):
+            run(Stub(), lambda model: model.score(ASK, [Prefix("", (1, 2))]), template=templates.plain)
+
     def test_a_server_without_them_is_named(self):
         async def score(model: OpenAIModel):
             return await model.score(ASK, [Prefix(" 2")])
@@ -256,6 +278,9 @@ class TestScoresAndEmbeddings:
 
     def test_embeddings_come_in_the_order_of_the_texts(self):
         assert [each.vector for each in run(Stub(), lambda model: model.embed(["abc", "a"]))] == [(3.0, 1.0), (1.0, 1.0)]
+        reported = {"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [2]}], "usage": {"prompt_tokens": 7, "total_tokens": 7}}
+        both = run(Stub(script=[replying(reported)]), lambda model: model.embed(["six bytes", "3by"]))
+        assert [each.prompt_tokens for each in both] == [5, 2], "the server's sum, by length"
         with pytest.raises(CapabilityError, match="embeddings"):
             run(Stub(script=[failing(501, "start it with --embeddings")]), lambda model: model.embed(["a"]))
 
