@@ -36,7 +36,7 @@ COMMANDS = {
 }
 SETTINGS_FILE = "outthink.toml"
 INTERRUPTED = 130
-EPILOG = "Settings: flag, then environment (OUTTHINK_<OPTION>), then outthink.toml in this folder, then the default shown."
+EPILOG = "Settings: flag, then the environment variable that an option names, then outthink.toml in this folder, then the default shown."
 
 
 class _Lazy(TyperGroup):  # Any: the types of the option parser inside typer are not public
@@ -127,6 +127,8 @@ def _complain(text: str) -> None:
 def settings(path: Path) -> dict[str, dict[str, object]]:
     """Defaults from outthink.toml, for each command: keys at the top count for every command, those of `[command]` for one.
 
+    A key is an option as its flag writes it, without the dashes in front; `[pool.build]` is a command of a group.
+
     Raises:
         UsageError: not TOML, an unknown command or an unknown option.
     """
@@ -136,27 +138,54 @@ def settings(path: Path) -> dict[str, dict[str, object]]:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
-    common = {key: value for key, value in data.items() if not isinstance(value, dict)}
-    sections = {key: value for key, value in data.items() if isinstance(value, dict)}
-    for name in sections:
-        if name not in COMMANDS:
-            raise UsageError(f"{path}: [{name}] is no command.{nearest(name, list(COMMANDS))}")
     context = typer.Context(typer.main.get_command(app))
     options = {name: _options(context, name) for name in COMMANDS}
-    everything = set().union(*options.values())
-    for key in common:
-        if key.replace("-", "_") not in everything:
-            raise UsageError(f"{path}: no command has an option {key!r}.{nearest(key, sorted(everything))}")
-    for name, section in sections.items():
-        for key in section:
-            if key.replace("-", "_") not in options[name]:
-                raise UsageError(f"{path}: [{name}] has no option {key!r}.{nearest(key, sorted(options[name]))}")
-    return {
-        name: {key.replace("-", "_"): value for key, value in {**common, **sections.get(name, {})}.items() if key.replace("-", "_") in options[name]}
-        for name in COMMANDS
-    }
+    known = {key for command in options.values() for _, key in _leaves(command)}
+    for key, value in data.items():
+        if isinstance(value, dict):
+            if key not in COMMANDS:
+                raise UsageError(f"{path}: [{key}] is no command.{nearest(key, list(COMMANDS))}")
+        elif key.replace("_", "-") not in known:
+            raise UsageError(f"{path}: no command has an option {key!r}.{nearest(key, sorted(known))}")
+    common = {key: value for key, value in data.items() if not isinstance(value, dict)}
+    return {name: _defaults(path, name, options[name], common, data.get(name, {})) for name in COMMANDS}
 
 
-def _options(context: typer.Context, name: str) -> set[str]:
+_Options = dict[str, Any]
+"""For a command: option as its flag calls it -> its parameter; for a group: command -> the same."""
+
+
+def _options(context: typer.Context, name: str) -> _Options:
     command = context.command.get_command(context, name)  # type: ignore[attr-defined]
-    return {str(parameter.name) for parameter in command.params}
+    if hasattr(command, "commands"):
+        below = typer.Context(command, parent=context)
+        return {sub: _options(below, sub) for sub in command.commands}
+    found = {}
+    for parameter in command.params:
+        flags = [flag.lstrip("-") for flag in parameter.opts if flag.startswith("--")]
+        found.update(dict.fromkeys([*flags, str(parameter.name).replace("_", "-")], str(parameter.name)))
+    return found
+
+
+def _leaves(options: _Options) -> list[tuple[str, str]]:
+    # (parameter, option) of a command, or of all commands of a group
+    leaves: list[tuple[str, str]] = []
+    for key, value in options.items():
+        leaves += _leaves(value) if isinstance(value, dict) else [(value, key)]
+    return leaves
+
+
+def _defaults(path: Path, name: str, options: _Options, common: dict[str, object], section: dict[str, Any]) -> dict[str, object]:
+    # what a command takes from the keys at the top and from its own section; for a group, what each of its commands does
+    if any(isinstance(value, dict) for value in options.values()):
+        own = {key: value for key, value in section.items() if not isinstance(value, dict)}
+        inside = {key for _, key in _leaves(options)}
+        for key in section:
+            if key not in options and (isinstance(section[key], dict) or key.replace("_", "-") not in inside):
+                raise UsageError(f"{path}: [{name}] has no command or option {key!r}.{nearest(key, sorted({*options, *inside}))}")
+        return {sub: _defaults(path, f"{name}.{sub}", options[sub], {**common, **own}, section.get(sub, {})) for sub in options}
+    for key in section:
+        if key.replace("_", "-") not in options:
+            raise UsageError(f"{path}: [{name}] has no option {key!r}.{nearest(key, sorted(options))}")
+    given = {key.replace("_", "-"): value for key, value in {**common, **section}.items()}
+    return {options[key]: value for key, value in given.items() if key in options}

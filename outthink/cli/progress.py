@@ -16,6 +16,44 @@ from outthink.core.shared import Event
 from outthink.evaluate.work import Progress as Step
 
 
+class Tally:
+    """Counts samples and tokens from events: those of pieces while they come, those that the model reports at the end."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.cached = 0
+        self.failed = 0
+        self._ended = 0
+        self._coming: dict[tuple[str, str, int], int] = {}
+
+    @property
+    def tokens(self) -> int:
+        """Generated so far, without what was taken from the record."""
+        return self._ended + sum(self._coming.values())
+
+    def event(self, event: Event) -> None:
+        """Something arrived."""
+        which = (event.place, event.role, event.draw)
+        if event.kind == "text":
+            self._coming[which] = self._coming.get(which, 0) + event.tokens
+            return
+        coming = self._coming.pop(which, 0)
+        if event.kind == "done":
+            self.samples += 1
+            self._ended += event.tokens or coming
+        elif event.kind == "cached":
+            self.cached += 1
+        elif event.kind in ("failed", "cut"):
+            self.failed += event.kind == "failed"
+            self._ended += coming
+
+    def __str__(self) -> str:
+        parts = [f"{self.samples:,} samples drawn"]
+        parts += [f"{self.cached:,} taken from the record"] if self.cached else []
+        parts += [f"{self.failed:,} failed"] if self.failed else []
+        return ", ".join([*parts, f"{self.tokens:,} tokens"])
+
+
 class Display:
     """Shows a run while it goes on; give `step` and `event` to `evaluate.run`."""
 
@@ -23,9 +61,7 @@ class Display:
         columns = (TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns)
         self.task: TaskID = self.bar.add_task("solving", total=None)
-        self.tokens = 0
-        self.samples = 0
-        self.cached = 0
+        self.tally = Tally()
         self.started = time.monotonic()
         self.right: dict[str, list[int]] = defaultdict(lambda: [0, 0])
 
@@ -39,16 +75,11 @@ class Display:
 
     def event(self, event: Event) -> None:
         """Something arrived."""
-        if event.kind == "text":
-            self.tokens += event.tokens
-        elif event.kind == "done":
-            self.samples += 1
-        elif event.kind == "cached":
-            self.cached += 1
+        self.tally.event(event)
 
     def __rich__(self) -> Group:
-        rate = self.tokens / max(1e-9, time.monotonic() - self.started)
-        line = f"{self.samples} samples drawn, {self.cached} taken from the record, {self.tokens} tokens, {rate:.0f} tokens/s"
+        rate = self.tally.tokens / max(1e-9, time.monotonic() - self.started)
+        line = f"{self.tally}, {rate:,.0f} tokens/s"
         scores = [f"{spec} {right}/{count}" for spec, (right, count) in self.right.items()]
         shown = "   ".join(scores[:6]) + (f"   and {len(scores) - 6} more" if len(scores) > 6 else "")
         return Group(self.bar, Text(line, style="dim"), Text(shown, style="dim"))

@@ -41,6 +41,7 @@ def solve(
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from outthink import api
+    from outthink.cli.progress import Tally
     from outthink.cli.run import read_price
     from outthink.core.request import Sampling
     from outthink.core.shared import Event
@@ -54,12 +55,11 @@ def solve(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet or as_json, transient=True) as progress:
         task = progress.add_task(f"{strategy} on {model}", total=None)
-        seen = {"calls": 0, "tokens": 0}
+        tally = Tally()
 
         def listen(event: Event) -> None:
-            seen["tokens"] += event.tokens if event.kind in ("text", "done", "cached") else 0
-            seen["calls"] += event.kind in ("done", "cached", "failed")
-            progress.update(task, description=f"{strategy}: {seen['calls']} samples, {seen['tokens']} tokens")
+            tally.event(event)
+            progress.update(task, description=f"{strategy}: {tally}")
 
         solution = api.solve(
             asked, model, strategy, answer=answer, budget=caps, sampling=sampling, seed=seed, journal=journal, judge=judge_model,

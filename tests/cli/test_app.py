@@ -67,9 +67,26 @@ def test_the_package_runs_as_a_module() -> None:
     assert done.stdout.startswith("outthink ")
 
 
+def test_the_settings_file_takes_options_as_flags_write_them_and_groups_too(tmp_path: Path) -> None:
+    path = tmp_path / "outthink.toml"
+    path.write_text('model = "m"\nmax-tokens = 5\n[run]\nstrategy = ["greedy"]\ntop_p = 0.5\n[pool]\nlimit = 7\n[pool.build]\nsamples = 3\n')
+    found = settings(path)
+    assert found["run"] == {"model": "m", "max_tokens": 5, "strategies": ["greedy"], "top_p": 0.5}
+    assert found["pool"]["build"] == {"model": "m", "max_tokens": 5, "limit": 7, "n": 3}
+    assert found["pool"]["show"] == {}
+
+
+def test_a_commands_group_reads_the_settings_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outthink.toml").write_text('[pool.build]\nmodel = "/in/the/file.gguf"\n')
+    assert run(["pool", "build", "arithmetic(n=2)", "x.sqlite"]) == 4
+    assert "/in/the/file.gguf" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("[pool.bild]\n", "Did you mean 'build'?"),
+        ("[pool.build]\nnosuch = 1", "[pool.build] has no option 'nosuch'"),
         ("modell = 1", "Did you mean 'model'?"),
         ("[runn]\n", "Did you mean 'run'?"),
         ("[run]\nnosuch = 1", "no option 'nosuch'"),
