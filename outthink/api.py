@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -11,6 +12,7 @@ from typing import ParamSpec, TypeVar
 import anyio
 
 from outthink.core.attempt import attempt
+from outthink.core.errors import UsageError
 from outthink.core.journal import Journal
 from outthink.core.keys import digest
 from outthink.core.problem import AnswerKind, Problem
@@ -72,6 +74,8 @@ async def solve_async(
     caps = Budget.parse(budget) if isinstance(budget, str) else budget
     if isinstance(question, Problem):
         problem = question
+    elif not isinstance(question, str) or not question.strip():
+        raise UsageError(f"solve: the question must be a text that asks something, or a Problem; got {question!r}")
     else:
         kind = answer_kind(answer) if isinstance(answer, str) else answer
         problem = Problem(digest(question)[:12], (Message("user", question),), kind)
@@ -104,24 +108,42 @@ def _sync(coroutine: Callable[P, Coroutine[object, object, T]]) -> Callable[P, T
 
 
 def _run(work: Callable[[], Awaitable[T]]) -> T:
-    try:
-        import asyncio
+    import asyncio
 
+    try:
         asyncio.get_running_loop()
     except RuntimeError:
         return anyio.run(work)
     outcome: list[T] = []
     raised: list[BaseException] = []
+    end: list[Callable[[], object]] = []
+    begun = threading.Event()
+
+    async def endable() -> None:
+        with anyio.CancelScope() as scope:
+            end.append(functools.partial(asyncio.get_running_loop().call_soon_threadsafe, scope.cancel))
+            begun.set()
+            outcome.append(await work())
 
     def thread() -> None:
         try:
-            outcome.append(anyio.run(work))
+            anyio.run(endable)
         except BaseException as error:  # carried to the caller's thread, whatever it is
             raised.append(error)
+        finally:
+            begun.set()
 
     worker = threading.Thread(target=thread, name="outthink-solve")
     worker.start()
-    worker.join()
+    try:
+        worker.join()
+    except BaseException:  # a notebook's cell was interrupted: what it asked for must not go on spending
+        begun.wait()
+        with contextlib.suppress(RuntimeError):  # it has just ended by itself
+            for stop in end:
+                stop()
+        worker.join()
+        raise
     if raised:
         raise raised[0]
     return outcome[0]

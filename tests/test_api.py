@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,33 @@ def test_the_same_question_again_costs_nothing(tmp_path: Path) -> None:
     assert again.answer == first.answer
     assert again.charged == first.charged
     assert again.paid.calls == 0
+
+
+@pytest.mark.parametrize("question", ["", " \n", 42])
+def test_a_question_that_asks_nothing_is_refused(question: object) -> None:
+    with pytest.raises(outthink.OutthinkError, match="must be a text that asks something"):
+        outthink.solve(question, ScriptedModel(["7"]))  # type: ignore[arg-type]
+
+
+def test_an_interrupted_cell_of_a_notebook_leaves_nothing_running() -> None:
+    ended = threading.Event()
+
+    class Watched(ScriptedModel):
+        async def stream(self, draws):  # type: ignore[no-untyped-def]
+            asking.set()
+            try:
+                async for chunk in super().stream(draws):
+                    yield chunk
+            finally:
+                ended.set()
+
+    asking = threading.Event()
+
+    async def notebook() -> None:
+        threading.Thread(target=lambda: (asking.wait(), _thread.interrupt_main())).start()
+        outthink.solve("?", Watched(["word " * 50], delay_s=1.0), "greedy")
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(notebook())
+    assert ended.is_set()
+    assert not [thread for thread in threading.enumerate() if thread.name == "outthink-solve"]

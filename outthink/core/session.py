@@ -197,6 +197,9 @@ class Session:
         name = describe(verifier)
         if len(judgements) != len(candidates):
             raise VerifierError(f"verifier {name} returned {len(judgements)} judgements for {len(candidates)} candidates; it must return one each")
+        strange = next((one for one in judgements if not isinstance(one, Judgement)), None)
+        if strange is not None:
+            raise VerifierError(f"verifier {name} returned {strange!r} where a Judgement is expected; write Judgement({strange!r})")
         checked = [judgement.checked(*verifier.score_range) for judgement in judgements]
         for judgement in checked:
             if judgement.failure:

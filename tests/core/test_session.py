@@ -239,6 +239,17 @@ class OutOfTen(Miscounts):
         return [Judgement(220.0), Judgement(float("nan")), Judgement(None), Judgement(0.1)]
 
 
+@dataclass(frozen=True)
+class Floats(Miscounts):
+    async def judge(self, problem: Problem, candidates: Sequence[Candidate], session: Session) -> list[Judgement]:
+        return [0.5 for _ in candidates]  # type: ignore[misc]
+
+
+def test_a_verifier_that_returns_bare_numbers_is_told_what_to_write() -> None:
+    with pytest.raises(VerifierError, match=r"returned 0\.5 where a Judgement is expected; write Judgement\(0\.5\)"):
+        solve(BestOfN(n=3, verifier=Floats()), ScriptedModel(["1", "2", "3"]))
+
+
 def test_a_verifier_that_miscounts_is_an_error() -> None:
     with pytest.raises(VerifierError, match="1 judgements for 3 candidates"):
         solve(BestOfN(n=3, verifier=Miscounts()), ScriptedModel(["1", "2", "3"]))
