@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,11 @@ def test_an_interrupted_cell_of_a_notebook_leaves_nothing_running() -> None:
         threading.Thread(target=lambda: (asking.wait(), _thread.interrupt_main())).start()
         outthink.solve("?", Watched(["word " * 50], delay_s=1.0), "greedy")
 
+    loop = asyncio.new_event_loop()  # not asyncio.run, which handles the signal itself: a notebook's kernel does not
+    begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        asyncio.run(notebook())
+        loop.run_until_complete(notebook())
+    loop.close()
+    assert time.monotonic() - begun < 30  # the reply alone takes 50 seconds
     assert ended.is_set()
     assert not [thread for thread in threading.enumerate() if thread.name == "outthink-solve"]

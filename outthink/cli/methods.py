@@ -22,6 +22,7 @@ def methods(
     from rich.table import Table
 
     from outthink.core.registry import entries, knobs, lookup
+    from outthink.core.spec import annotation_of
 
     console = Console()
     if name is not None:
@@ -31,7 +32,7 @@ def methods(
         console.print(f"[bold]{name}[/bold] ({entry.kind}), papers {', '.join(map(str, entry.papers)) or 'none'}", highlight=False)
         console.print(f"\n{escape(inspect.cleandoc(cls.__doc__ or ''))}\n", highlight=False)
         for field in knobs(cls).values():
-            console.print(f"  {escape(_knob(field))}  [dim]{escape(str(field.type))}[/dim]", highlight=False)
+            console.print(f"  {escape(_knob(field))}  [dim]{escape(annotation_of(field))}[/dim]", highlight=False)
         console.print(f"\n{escape(inspect.cleandoc(module.__doc__ or '') if module else '')}", highlight=False)
         return
     if as_json:

@@ -82,7 +82,7 @@ _PARTS = {"Strategy": "strategy", "Verifier": "verifier", "Comparer": "comparer"
 
 def _fit(value: object, field: dataclasses.Field[object], where: str) -> object:
     # numbers are checked against the annotation, so that n=2.5 or n='8' is refused here and not deep inside a method
-    annotation = str(field.type)
+    annotation = annotation_of(field)
     allowed = {part.strip() for part in annotation.split("|")}
     parts = [_PARTS[name] for name in allowed if name in _PARTS]
     if parts and not (value is None and "None" in allowed) and kind_of(type(value)) not in parts:
@@ -98,6 +98,11 @@ def _fit(value: object, field: dataclasses.Field[object], where: str) -> object:
         elif "float" in allowed and "int" not in allowed:
             return float(value)
     return value
+
+
+def annotation_of(field: dataclasses.Field[object]) -> str:
+    """A knob's type as it is written, also where the module does not postpone the evaluation of annotations."""
+    return field.type.__name__ if isinstance(field.type, type) else str(field.type)
 
 
 def default_of(field: dataclasses.Field[object]) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
 import pytest
 from hypothesis import given
@@ -97,3 +98,11 @@ def test_what_is_wrong_is_said_in_one_sentence(text: str, said: str) -> None:
 def test_no_text_makes_anything_but_a_usage_error(text: str) -> None:
     with contextlib.suppress(UsageError):
         build(text)
+
+
+def test_knobs_of_a_plug_in_that_does_not_postpone_annotations_are_checked_too() -> None:
+    # as a module without `from __future__ import annotations` makes it: the field's type is the class, not its name
+    plugged = dataclasses.make_dataclass("Plugged", [("n", int, 4)], frozen=True)
+    assert build("plugged(n=2)", find=lambda name: plugged) == plugged(2)
+    with pytest.raises(UsageError, match=r"n takes int, got 2\.5"):
+        build("plugged(n=2.5)", find=lambda name: plugged)
