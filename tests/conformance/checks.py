@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import anyio
 
@@ -23,7 +25,7 @@ from outthink.core.problem import Problem
 from outthink.core.protocols import Strategy
 from outthink.core.request import Draw, Message, Sampling
 from outthink.core.session import Session
-from outthink.core.solution import Solution
+from outthink.core.solution import Candidate, Judgement, Solution
 from outthink.core.spend import SPEND_FIELDS, Budget, Price, Spend
 from outthink.models._instrument import Reply
 from outthink.models.replay import ReplayModel
@@ -279,3 +281,30 @@ def check_answers(strategy: Strategy, world: World) -> None:
     assert done.solution is not None
     answers = [PROBLEM.answer.parse(sample.completion.text) for sample in Pool(done.journal).samples()]
     assert (done.solution.answer is None) == all(answer is None for answer in answers)
+
+
+@dataclass(frozen=True)
+class KnowsOneAnswer:
+    """Scores one answer alone, and low; every other judgement fails. Scores in [-10, 0]."""
+
+    known: str
+    score_range: ClassVar[tuple[float, float]] = (-10.0, 0.0)
+
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        """Free."""
+        return Spend()
+
+    async def judge(self, problem: Problem, candidates: Sequence[Candidate], session: Session) -> list[Judgement]:
+        """-9 for the known answer; a zero in the place of a failure would beat it."""
+        values = [candidate.answer.value if candidate.answer else None for candidate in candidates]
+        return [Judgement(-9.0) if value == self.known else Judgement(None, failure="not known") for value in values]
+
+
+def check_failed_judgements(strategy: Strategy, world: World, known: str) -> None:
+    """Honesty: a failed judgement is not a score. For strategies with the knob `verifier`, which is replaced."""
+    done = solved(dataclasses.replace(strategy, verifier=KnowsOneAnswer(known)), world)  # type: ignore[type-var, call-arg]  # the caller names such strategies
+    assert done.solution is not None
+    answers = [PROBLEM.answer.parse(sample.completion.text) for sample in Pool(done.journal).samples()]
+    values = [answer.value for answer in answers if answer is not None]
+    chosen = done.solution.answer.value if done.solution.answer else None
+    assert chosen == known if known in values else (chosen is not None) == bool(values)

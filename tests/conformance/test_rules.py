@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from conformance.checks import (
     World,
     check_answers,
     check_budget,
     check_determinism,
+    check_failed_judgements,
     check_nothing_lost,
     check_replay,
     check_resume,
@@ -22,6 +25,7 @@ from outthink.core.protocols import Strategy
 from outthink.core.spend import Budget
 
 SUBJECTS = {**registered(), **own()}
+JUDGED = sorted(name for name, one in SUBJECTS.items() if "verifier" in {field.name for field in dataclasses.fields(one)})  # type: ignore[arg-type]
 ONE_SAMPLE = {"greedy", "repeated_sampling"}  # they answer with one sample, whatever the others say
 QUICK = settings(max_examples=15, deadline=None)
 SLOWER = settings(max_examples=6, deadline=None)  # each example runs at several speeds
@@ -98,6 +102,13 @@ def test_nothing_paid_for_is_lost(strategy: Strategy, world: World) -> None:
 @given(seed=st.integers(0, 2**31 - 1), silent=st.floats(0.5, 1.0))
 def test_no_answer_wins_only_if_it_is_alone(name: str, seed: int, silent: float) -> None:
     check_answers(SUBJECTS[name], World(seed=seed, answers={"p": {None: silent, "7": 1 - silent}}))
+
+
+@pytest.mark.parametrize("name", JUDGED)
+@QUICK
+@given(world=worlds, known=st.sampled_from(["7", "8", "9"]))
+def test_a_failed_judgement_is_no_score(name: str, world: World, known: str) -> None:
+    check_failed_judgements(SUBJECTS[name], world, known)
 
 
 @subjects
