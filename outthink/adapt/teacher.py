@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+N = TypeVar("N", bound=nn.Module)
 
-def frozen_copy(model: nn.Module) -> nn.Module:
+
+def frozen_copy(model: N) -> N:
     """A deep copy in evaluation mode through whose parameters no gradient flows."""
     return copy.deepcopy(model).eval().requires_grad_(False)
 
