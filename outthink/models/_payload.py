@@ -13,8 +13,10 @@ from outthink.models.templates import Template
 Api = Literal["chat", "completions"]
 Continuation = Literal["echo", "plain", "flag"]
 
-OWN_SAMPLERS = ("llama.cpp", "vllm")  # engines whose own defaults (top_k 40, min_p .05; the model's generation_config) change the distribution
-_VLLM_SAMPLERS = {"repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}  # a model's generation_config sets these too
+_MODELS_OWN = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+# how to turn off the samplers that an engine adds by itself, which change the distribution: llama.cpp's defaults (top_k 40, min_p .05), and
+# for the others what the model's generation_config.json says
+_OFF: dict[str, dict[str, float]] = {"llama.cpp": {"top_k": 0, "min_p": 0.0}, "vllm": _MODELS_OWN, "sglang": _MODELS_OWN}
 _GREEDY_BELOW = 1e-5  # vLLM takes temperatures below this as 0
 _TOKENS_PER_MESSAGE = 16  # role markers and turn ends of every template we know need fewer
 _TOKENS_PER_REQUEST = 256  # system text that a template adds by itself (gpt-oss and Llama 3 add most, under 150)
@@ -91,10 +93,8 @@ def body_of(request: Request, n: int, *, model: str, api: Api, dialect: Dialect,
         if logprobs:
             body["logprobs"] = max(1, capture.top_logprobs)
     body |= {"temperature": sampling.temperature, "top_p": sampling.top_p, dialect.max_tokens: sampling.max_tokens}
-    if dialect.engine in OWN_SAMPLERS:
-        off = -1 if dialect.engine == "vllm" else 0
-        body |= {"top_k": sampling.top_k or off, "min_p": 0.0, **(_VLLM_SAMPLERS if dialect.engine == "vllm" else {})}
-    elif sampling.top_k:
+    body |= _OFF.get(dialect.engine, {})
+    if sampling.top_k:
         body["top_k"] = sampling.top_k
     if sampling.stop:
         body["stop"] = list(sampling.stop)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
 from outthink.core.completion import Completion
-from outthink.core.errors import CapabilityError
+from outthink.core.errors import CapabilityError, ModelError
 from outthink.core.request import Request
 from outthink.models._errors import Rejected, Unserved
 from outthink.models._payload import Continuation, adapted
@@ -28,13 +28,16 @@ class _Prober:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.words = ""
+        self.answered = False
 
     async def chat(self, messages: list[Json], tokens: int, settings: Json) -> Json | None:
         """The reply, or None where the server refuses; its words are kept."""
         for _ in range(2):
             body: Json = {"model": self.server.model, "messages": messages, self.server.dialect.max_tokens: tokens, **settings}
             try:
-                return await self.server.transport.post("/chat/completions", json.dumps(body).encode())
+                reply = await self.server.transport.post("/chat/completions", json.dumps(body).encode())
+                self.answered = True
+                return reply
             except Rejected as refusal:
                 if refusal.status == 404:
                     raise await self.server.unknown(refusal.message) from refusal
@@ -73,10 +76,14 @@ async def examine(url: str | None, model: str | None, api_key: str | None) -> Pr
         found = replace(found, chat_template=await _template(server))
         prober = _Prober(server)
         found = await _several(prober, found)
-        found = replace(found, seed=await _seed(prober), stop=await _stop(prober), continuation=await _continuation(prober, found.engine))
-        return await _endpoints(server, found)
+        samples, seed = await _sampling(prober)
+        found = replace(found, samples=samples, seed=seed, stop=await _stop(prober), continuation=await _continuation(prober, found.engine))
+        found = await _endpoints(server, found)
     finally:
         await chosen.aclose()
+    if not (prober.answered or found.completions):
+        raise ModelError(f"{server.transport.shown_url} answered none of the probe's questions to {server.model!r}: {prober.words}")
+    return found
 
 
 def _context(entry: Json) -> int | None:
@@ -118,11 +125,13 @@ async def _several(prober: _Prober, found: Probe) -> Probe:
     return replace(found, n_honoured=n > 1, n_limit=None if n == _MANY else n, usage_of_one=covers, logprobs=with_logprobs)
 
 
-async def _seed(prober: _Prober) -> bool | None:
+async def _sampling(prober: _Prober) -> tuple[bool | None, bool | None]:
+    # whether texts differ at all, and whether it is the seed that decides
     texts = [await prober.text([_ASK], 16, {"temperature": 1.0, "seed": seed}) for seed in (11, 11, 12, 13)]
     if None in texts:
-        return None
-    return texts[0] == texts[1] and len({texts[0], texts[2], texts[3]}) > 1
+        return None, None
+    differ = len(set(texts)) > 1
+    return differ, differ and texts[0] == texts[1]
 
 
 async def _stop(prober: _Prober) -> bool | None:

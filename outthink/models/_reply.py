@@ -84,7 +84,8 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
     if wants_logprobs and tokens is None and text:
         return Failure("capability", "the server returned no log probabilities, which this request captures; use the embedded engine")
     said = reasoning if isinstance(reasoning, str) else str(reasoning)
-    completion = Completion(text.removeprefix(echoed) if echoed else text, finish, _NOT_YET, said, tool_calls=calls)
+    text, stopped = _until(text.removeprefix(echoed) if echoed else text, request.sampling.stop)
+    completion = Completion(text, "stop" if stopped else finish, _NOT_YET, said, tool_calls=calls)
     if tokens is None:
         return completion
     values, tops, ids = tokens
@@ -97,6 +98,12 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
         token_ids=ids,
         usage=Usage(completion_tokens=len(values)),
     )
+
+
+def _until(text: str, stop: tuple[str, ...]) -> tuple[str, bool]:
+    # `transformers serve` ends an answer with its stop text, and some servers go on behind it
+    ends = [place for place in (text.find(mark) for mark in stop if mark) if place >= 0]
+    return (text[: min(ends)], True) if ends else (text, False)
 
 
 def _tool_calls(raw: object) -> tuple[ToolCall, ...]:

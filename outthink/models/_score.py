@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from outthink.models._reply import BYTES_PER_TOKEN, Reported, share
 from outthink.models._service import Server
 
 # what is asked, and who has it
-_SCORES = "prompt log probabilities", "the embedded engine and vLLM's server have them"
+_SCORES = "prompt log probabilities", "the embedded engine and the servers of vLLM and SGLang have them"
 _EMBEDDINGS = "embeddings", "the embedded engine has them; or serve a model made for them (vLLM), or start llama.cpp with --embeddings"
 
 
@@ -59,6 +60,10 @@ async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprob
     if not len(tokens) == len(values) == len(offsets):
         counts = f"{len(tokens)} tokens with {len(values)} log probabilities and {len(offsets)} offsets"
         raise ModelError(f"{server.transport.shown_url} returned {counts}; it must return as many of each")
+    if min(offsets) < 0:  # SGLang writes -1 for all
+        offsets = [0, *itertools.accumulate(len(str(token)) for token in tokens)][:-1]
+        if "".join(map(str, tokens)) != choice["text"]:
+            raise CapabilityError(_lacks(server, _SCORES, "it does not say where a token begins, and the tokens do not join to the text"))
     kept, before = [], 0
     for token, value, offset in zip(tokens, values, offsets, strict=True):
         # vLLM shows the bytes of a character that several tokens make as "" until its last token: "" at the seam begins the continuation.

@@ -1,7 +1,7 @@
-"""Models behind an OpenAI-compatible address: llama.cpp, vLLM, Ollama, SGLang, and hosted ones.
+"""Models behind an OpenAI-compatible address: llama.cpp, vLLM, SGLang, Ollama, and hosted ones.
 
-Run against llama.cpp's server and vLLM 0.32.0; the exchanges of vLLM that the tests play back were recorded from a running server
-(`tests/models/recordings`). What other servers do by the probe stands in `docs/servers.md`.
+Run against the servers of llama.cpp, vLLM, SGLang and transformers; what each really does, with its version, stands in
+`docs/servers.md`, and the tests play back what was recorded from them (`tests/models/recordings`). Others are unverified: probe them.
 
 Cost: n draws of one request are one HTTP request where the server honours `n`, else n. The answer comes whole unless `streaming` is
 set; closing the stream aborts what is in flight, which makes servers stop generating.
@@ -31,7 +31,7 @@ __all__ = ["Limits", "OpenAIModel", "Retry", "connect"]
 DEFAULT_URL = "https://api.openai.com/v1"
 _LIMITS, _RETRY = Limits(), Retry()
 # what these engines' servers do where no probe says otherwise; they return log probabilities as well
-_CONTINUATION: dict[str, Continuation] = {"llama.cpp": "echo", "vllm": "flag"}
+_CONTINUATION: dict[str, Continuation] = {"llama.cpp": "echo", "vllm": "flag", "sglang": "flag"}
 
 
 class OpenAIModel:
@@ -133,7 +133,7 @@ class OpenAIModel:
             await service.stop()
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
-        """Teacher-forced log probabilities of continuations, through raw completions that echo the prompt (vLLM has them).
+        """Teacher-forced log probabilities of continuations, through raw completions that echo the prompt (vLLM and SGLang have them).
 
         Raises:
             CapabilityError: the template is unknown, or the server returns no log probabilities of a prompt.

@@ -31,6 +31,7 @@ class Probe:
         usage_of_one: whether the usage of several choices counts the first alone.
         continuation: how assistant text is continued: `echo` (and repeated), `plain`, `flag` (`continue_final_message`); None: not at all.
         logprobs: whether log probabilities come with chat completions.
+        samples: whether texts differ at temperature 1; where they do not, many samples are one.
         seed: whether equal seeds give equal texts and others do not always.
         stop: whether a stop text ends the answer and is left out of it.
         completions: whether raw completions are there.
@@ -50,6 +51,7 @@ class Probe:
     usage_of_one: bool | None = None
     continuation: Continuation | None = None
     logprobs: bool | None = None
+    samples: bool | None = None
     seed: bool | None = None
     stop: bool | None = None
     completions: bool | None = None
@@ -76,6 +78,7 @@ class Probe:
             ("usage for n > 1", word(self.usage_of_one, "counts the first choice alone", "counts all choices")),
             ("continues a prefix", ways[self.continuation]),
             ("log probabilities", word(self.logprobs)),
+            ("temperature 1", word(self.samples, "texts differ", "one text at every seed: it does not sample")),
             ("seed", word(self.seed, "honoured", "not honoured")),
             ("stop", word(self.stop, "honoured", "not honoured")),
             ("raw completions", word(self.completions)),
@@ -126,7 +129,7 @@ async def probe(url: str | None = None, model: str | None = None, *, api_key: st
         api_key: default `OPENAI_API_KEY`.
 
     Raises:
-        ModelError: unreachable, refused credentials, or unknown model.
+        ModelError: unreachable, refused credentials, unknown model, or every question refused.
     """
     from outthink.models._probing import examine
 

@@ -17,7 +17,7 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
@@ -71,8 +71,8 @@ SCENES = {
     "stop": Scene(_ask("Count from 1 to 20. Write only the numbers, separated by commas.", stop=("3,",), max_tokens=16)),
     "schema": Scene(_ask("Give a number.", json_schema=_SCHEMA, max_tokens=24)),
     "too long": Scene(_ask("x y " * 600)),
-    "alternatives": Scene(_ask(capture=Capture(top_logprobs=50))),
-    "alternatives streamed": Scene(_ask(capture=Capture(top_logprobs=50)), streaming=True),
+    "alternatives": Scene(_ask(capture=Capture(top_logprobs=21), max_tokens=2)),
+    "alternatives streamed": Scene(_ask(capture=Capture(top_logprobs=21), max_tokens=2), streaming=True),
     "raw prefix": Scene(_SUM, raw=True),
     "raw prefix streamed": Scene(_SUM, streaming=True, raw=True),
     "raw, several streamed": Scene(_ask(temperature=1.0), 2, streaming=True, raw=True),
@@ -96,11 +96,11 @@ class Played:
     score: TokenLogprobs | str
 
 
-async def play(url: str) -> Played:
-    """Probe the server at this address, and put every scene to it."""
-    found = await probe(url)
-    ends = {name: await _put(url, scene) for name, scene in SCENES.items()}
-    model = await connect(url)
+async def play(url: str, name: str | None = None) -> Played:
+    """Probe a model of the server at this address, and put every scene to it."""
+    found = await probe(url, name)
+    ends = {scene: await _put(url, name, SCENES[scene]) for scene in SCENES}
+    model = await connect(url, name)
     model._server.template = templates.chatml
     try:
         (score,) = await model.score(_ask(), [Prefix(SCORED)])
@@ -111,15 +111,18 @@ async def play(url: str) -> Played:
     return Played(found, ends, score)
 
 
-async def _put(url: str, scene: Scene) -> Ends | str:
-    model = await connect(url, streaming=scene.streaming)
+async def _put(url: str, name: str | None, scene: Scene) -> Ends | str:
+    model = await connect(url, name, streaming=scene.streaming)
     if scene.raw:
         model._server.api, model._server.template = "completions", templates.chatml
     try:
-        refusal = model.refuses(scene.request)
+        request = scene.request
+        if model._server.dialect.logprobs is False and request.capture == _ALL:
+            request = replace(request, capture=Capture())
+        refusal = model.refuses(request)
         if refusal:
             return refusal
-        draws = [Draw(scene.request, index, 1000 + index) for index in range(scene.n)]
+        draws = [Draw(request, index, 1000 + index) for index in range(scene.n)]
         done = {chunk.position: chunk.done async for chunk in model.stream(draws) if chunk.done is not None}
         return [done[position] for position in range(scene.n)]
     except OutthinkError as error:
@@ -192,13 +195,13 @@ async def answering(server: Player | Recorder) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def record(upstream: str, hidden: str, head: dict[str, str]) -> str:
+async def record(upstream: str, hidden: str, head: dict[str, str | None]) -> str:
     """Put everything to a server; the text of the file, which begins with `head` and the date."""
     recorder = Recorder(upstream, hidden)
     with tempfile.TemporaryDirectory() as cache:
         os.environ["OUTTHINK_CACHE"] = cache
         async with answering(recorder) as url:
-            played = await play(url)
+            played = await play(url, head["model"])
     for name, end in played.ends.items():
         print(f"{name}: {end}")
     print(played.score, *(f"{feature}: {finding}" for feature, finding in played.probe.rows()), sep="\n")
@@ -211,8 +214,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     for name in ("upstream", "server", "version", "file"):
         parser.add_argument(name)
+    parser.add_argument("--model", help="which of its models; needed where it does not list one")
     parser.add_argument("--notes", default="", help="how it was started")
     parser.add_argument("--hide", default="", help="a folder's name, with its slash, to leave out of replies")
     given = parser.parse_args()
-    head = {"server": given.server, "version": given.version, "notes": given.notes}
+    head = {"server": given.server, "version": given.version, "model": given.model, "notes": given.notes}
     Path(given.file).write_text(asyncio.run(record(given.upstream, given.hide, head)))

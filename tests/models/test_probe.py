@@ -14,10 +14,11 @@ import pytest
 
 from outthink.core.completion import Completion
 from outthink.core.data import cache_folder
+from outthink.core.errors import ModelError
 from outthink.core.request import Capture, Draw, Message, Prefix, Request, Sampling
 from outthink.models.openai import connect
 from outthink.models.probe import Probe, load, probe, save
-from tests.models.stub_server import Stub, serving
+from tests.models.stub_server import Stub, failing, serving
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +57,19 @@ def test_what_is_not_there_is_not_claimed():
     assert found.logprobs is False
     assert found.continuation is None  # a fresh answer begins with 1
     assert examined(Stub(("8, 9",), logprobs=False, echo=False)).continuation in ("flag", "plain")
+
+
+def test_a_server_that_answers_nothing_is_not_a_server_that_lacks_everything():
+    with pytest.raises(ModelError, match="answered none of the probe's questions to 'stub-model': pinned to another model"):
+        examined(Stub(script=[failing(400, "pinned to another model")] * 50))
+
+
+def test_samples_that_are_all_one_are_noticed():
+    # `transformers serve` is greedy at every temperature unless the model's generation_config.json says do_sample
+    rows = dict(examined(Stub()).rows())
+    assert "does not sample" in rows["temperature 1"]
+    differing = examined(Stub(("a b", "a c", "a d")))
+    assert (differing.samples, differing.seed) == (True, False)
 
 
 def test_a_probe_is_used_by_connect():

@@ -56,7 +56,7 @@ def _tape(file: Path) -> Tape:
 
     async def go() -> Played:
         async with answering(player) as url:
-            return await play(url)
+            return await play(url, data.get("model"))
 
     played = asyncio.run(go())
     return Tape(data["server"], data["exchanges"], player.missing, player.exchanges, played)
@@ -169,7 +169,7 @@ class TestVllm:
         (end,) = tape.ends(scene)
         assert isinstance(end, Failure)
         assert (end.kind, "at most 20 alternatives" in end.message) == ("capability", True)
-        asked = [e for e in tape.exchanges if e["body"] and e["body"].get("top_logprobs") == 50]
+        asked = [e for e in tape.exchanges if e["body"] and e["body"].get("top_logprobs") == 21]
         assert [("stream" in e, e["status"]) for e in asked] == [(False, 400), (True, 200)]
 
     def test_every_byte_of_a_continuation_is_scored(self, tape: Tape):
@@ -179,3 +179,63 @@ class TestVllm:
         assert score.tokens == ("", "", "🙃", " and", "", "", " 漢", "字")
         assert "".join(score.tokens) == SCORED
         assert score.prompt_tokens == 37
+
+
+@of("sglang")
+class TestSglang:
+    def test_the_probe(self, tape: Tape):
+        found = tape.played.probe
+        assert (found.engine, found.n_honoured, found.n_limit, found.usage_of_one) == ("sglang", True, None, False)
+        assert (found.continuation, found.logprobs, found.samples, found.seed, found.stop) == ("flag", True, True, False, True)
+        assert (found.completions, found.scores, found.embeddings, found.context) == (True, True, False, 1024)
+
+    def test_its_own_samplers_are_off(self, tape: Tape):
+        off = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
+        assert off.items() <= next(e["body"] for e in tape.exchanges if e["body"] and e["body"].get("n") == 3).items()
+
+    def test_no_seed_is_sent_where_it_decides_nothing(self, tape: Tape):
+        assert {"seed" in e["body"] for e in tape.exchanges if e["body"] and e["body"].get("max_tokens") == 6} == {False}
+
+    def test_tokens_without_places_are_counted_and_what_does_not_join_is_refused(self, tape: Tape):
+        # it writes -1 as the place of every token, which made a continuation of no tokens and so of probability 1
+        places = [e["reply"]["choices"][0]["logprobs"]["text_offset"] for e in tape.exchanges if e["body"] and e["body"].get("echo")]
+        assert {place for row in places for place in row} == {-1}
+        assert tape.played.probe.scores
+        assert "do not join" in str(tape.played.score)
+
+
+@of("transformers")
+class TestTransformersServe:
+    def test_the_probe(self, tape: Tape):
+        found = tape.played.probe
+        assert (found.engine, found.n_honoured, found.n_limit, found.logprobs) == ("openai", False, 1, False)
+        assert (found.continuation, found.samples, found.seed, found.stop) == (None, True, True, False)
+        assert (found.completions, found.scores, found.embeddings) == (True, False, False)
+
+    def test_samples_are_asked_one_by_one(self, tape: Tape):
+        assert len(set(tape.texts("several"))) == 3
+
+    def test_a_stop_text_that_it_leaves_in_the_answer_is_taken_off(self, tape: Tape):
+        assert tape.reply("stop")["choices"][0]["message"]["content"] == "1, 2, 3,"
+        assert tape.texts("stop") == ["1, 2, "]
+
+    def test_a_prefix_goes_on_through_raw_completions(self, tape: Tape):
+        assert tape.texts("raw prefix") == tape.texts("raw prefix streamed") == [" 2 is 4."]
+
+
+@of("llama")
+class TestLlama:
+    def test_the_probe(self, tape: Tape):
+        found = tape.played.probe
+        assert (found.engine, found.n_honoured, found.n_limit, found.usage_of_one) == ("llama.cpp", True, 4, True)
+        assert (found.continuation, found.logprobs, found.samples, found.seed, found.stop) == ("echo", True, True, True, True)
+        assert (found.completions, found.scores, found.embeddings, found.context) == (True, False, False, 1024)
+        assert "<|im_start|>" in (found.chat_template or "")
+
+    def test_the_echo_of_a_prefix_is_taken_off(self, tape: Tape):
+        assert tape.reply("prefix")["choices"][0]["message"]["content"] == "The sum of 2 and 2 is 4."
+        assert tape.texts("prefix") == [" 2 is 4."]
+
+    def test_its_usage_of_several_choices_counts_one_and_theirs_is_counted(self, tape: Tape):
+        assert tape.reply("several")["usage"]["completion_tokens"] == 6
+        assert [end.usage.row()[1::2] for end in tape.ends("several") if isinstance(end, Completion)] == [(6, "counted")] * 3
