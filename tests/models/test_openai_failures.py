@@ -196,8 +196,10 @@ class TestStreams:
         assert "not JSON" in done.message
 
     def test_an_error_in_a_stream(self):
-        (done,) = run(Stub(script=[streaming([json.dumps(delta(0, "half")), '{"error": {"message": "out of memory"}}'])]), streaming=True)
-        assert "out of memory" in done.message
+        # recorded from vLLM 0.32.0 whose engine was killed
+        died = {"message": "EngineCore encountered an issue. See stack trace (above) for the root cause.", "type": "InternalServerError", "code": 500}
+        (done,) = run(Stub(script=[streaming([json.dumps(delta(0, "half")), json.dumps({"error": died})])]), streaming=True)
+        assert (done.kind, "EngineCore encountered an issue" in done.message) == ("interrupted", True)
 
     @pytest.mark.parametrize(("code", "tries", "kind"), [(400, 1, "rejected"), (500, FAST.tries, "error"), (None, FAST.tries, "error")])
     def test_an_error_before_anything_came_is_asked_again_unless_it_refuses(self, code: int | None, tries: int, kind: str):

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from outthink.core.completion import Completion, Failure, TokenLogprobs
-from tests.models.recordings import FOLDER, SCENES, SCORED, Ends, Played, Player, answering, play
+from tests.models.recordings import FOLDER, SCENES, SCORED, Ends, Played
+from tests.models.servers_table import DOCS, replayed, table
 
 FILES = sorted(FOLDER.glob("*.json"))
 
@@ -22,11 +23,15 @@ FILES = sorted(FOLDER.glob("*.json"))
 class Tape:
     """A recording and what came of it."""
 
-    server: str
-    exchanges: list[dict]
+    data: dict
     missing: list[dict]
     left: list[dict]
     played: Played
+
+    @property
+    def exchanges(self) -> list[dict]:
+        """All that were recorded."""
+        return self.data["exchanges"]
 
     def ends(self, scene: str) -> Ends:
         """The ends of a scene, which must not have been refused as a whole."""
@@ -51,15 +56,8 @@ class Tape:
 
 
 def _tape(file: Path) -> Tape:
-    data = json.loads(file.read_text())
-    player = Player(list(data["exchanges"]))
-
-    async def go() -> Played:
-        async with answering(player) as url:
-            return await play(url, data.get("model"))
-
-    played = asyncio.run(go())
-    return Tape(data["server"], data["exchanges"], player.missing, player.exchanges, played)
+    data, player, played = asyncio.run(replayed(file))
+    return Tape(data, player.missing, player.exchanges, played)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +109,10 @@ class TestEveryServer:
                 if isinstance(end, Completion) and end.token_logprobs is not None:
                     assert end.logprob == pytest.approx(math.fsum(end.token_logprobs))
                     assert all(value <= 0 for value in end.token_logprobs)
+
+
+def test_the_table_in_the_docs_is_what_was_recorded(tapes: dict[str, Tape]):
+    assert table([(tape.data, tape.played) for tape in tapes.values()]) in DOCS.read_text()
 
 
 def of(name: str):
