@@ -1,8 +1,9 @@
 """The embedded engine: any GGUF file, in this process, through llama.cpp.
 
 Samples of one prompt share its prefill and are generated in one batch. Every sample has its own seed: sample i of n is the text that
-it would be alone. Other requests in the same batch, or a prompt found in the cache, can change the last bits of a probability and so,
-now and then, a token: two runs of a program agree closely, not exactly. What is recorded stays as it is.
+it would be alone. Other requests in the same batch, or a prompt found in the cache, can change a log probability (with the 4-bit default
+model by up to 0.25 nats from 64 tokens of context on, since activations are rounded to 8 bits) and so, now and then, a token: two runs of a
+program agree closely, not exactly. What is recorded stays as it is.
 
 The engine does not tell a token that ends inside a character (of an emoji, of a rare Chinese character). Which it was follows from the
 text and the vocabulary, or else from drawing the sample again with its seed; its log probability is read by scoring it. That costs
@@ -216,8 +217,7 @@ class EmbeddedModel:
         """Log probabilities (nats) of continuations, by the model's own softmax at temperature 1, whatever the request's sampling.
 
         With `token_ids` exactly these tokens are scored, an end-of-turn token among them if it is given; else those of the text as it is
-        written after the prompt. Several continuations read the prompt once for each that is generated at the same time, at most four
-        times; it is billed with the first.
+        written after the prompt. Tokens at one place are read from one evaluation. The prompt is billed with the first continuation.
 
         Raises:
             CapabilityError: the engine cannot take the request, or a continuation does not fit into the context.

@@ -136,6 +136,7 @@ def test_scores_and_characters_of_several_tokens() -> None:
             await the_score_of_a_sample_is_its_own_log_probability(model)
             await one_token_continuations_are_a_distribution(model)
             await scores_do_not_depend_on_what_is_scored_with_them(model)
+            await a_score_can_be_cut(model)
             await what_does_not_fit_is_refused(model)
         finally:
             await model.aclose()
@@ -193,7 +194,7 @@ async def one_token_continuations_are_a_distribution(model: EmbeddedModel) -> No
     scores = await model.score(request, [Prefix("", tokens) for tokens in alone.values()])
     for text, scored in zip(alone, scores, strict=True):
         assert scored.total == pytest.approx(listed[text], abs=1e-3)
-    # the engine sums 49,152 single-precision terms: its probabilities add up to 1.0002
+    # all of one evaluation. The engine sums 49,152 single-precision terms: its probabilities add up to 1.0002
     assert 0.5 < sum(math.exp(scored.total) for scored in scores) <= 1.001
 
 
@@ -206,6 +207,14 @@ async def scores_do_not_depend_on_what_is_scored_with_them(model: EmbeddedModel)
     assert "".join(together[0].tokens) == texts[0]
     assert together[0].logprobs[0] == pytest.approx(together[1].logprobs[0], abs=1e-3)
     assert together[2].logprobs == ()
+
+
+async def a_score_can_be_cut(model: EmbeddedModel) -> None:
+    with anyio.move_on_after(1.0) as scope:
+        await model.score(ASK, [Prefix("word " * 190), Prefix("other " * 190)])
+    assert scope.cancelled_caught
+    with anyio.fail_after(20):
+        await drawn(model, [Draw(ASK, 0, 3)])
 
 
 async def what_does_not_fit_is_refused(model: EmbeddedModel) -> None:
