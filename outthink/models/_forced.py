@@ -5,8 +5,8 @@ given token is made the generated one by a bias that no other token can reach, w
 model a token, as in generation, after a prompt that stays in the engine's cache.
 
 What a quantised model computes at a place depends a little on how it came there (in one batch or token by token, beside which other
-texts): with the 4-bit default model by up to 0.25 nats from 64 tokens of context on, by nothing below. Tokens that are wanted at one
-place are therefore read from one evaluation, so that their probabilities belong to one distribution.
+texts): measured with the 4-bit default model, by up to 0.25 nats from 64 tokens of context on, by nothing below. Tokens that are wanted at
+one place are therefore read from one evaluation, so that their probabilities belong to one distribution.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The embedded engine: any GGUF file, in this process, through llama.cpp.
 
 Samples of one prompt share its prefill and are generated in one batch. Every sample has its own seed: sample i of n is the text that
-it would be alone. Other requests in the same batch, or a prompt found in the cache, can change a log probability (with the 4-bit default
-model by up to 0.25 nats from 64 tokens of context on, since activations are rounded to 8 bits) and so, now and then, a token: two runs of a
-program agree closely, not exactly. What is recorded stays as it is.
+it would be alone. Other requests in the same batch, or a prompt found in the cache, can change a log probability (measured with the 4-bit
+default model: by up to 0.25 nats from 64 tokens of context on, by nothing below) and so, now and then, a token: two runs of a program agree
+closely, not exactly. What is recorded stays as it is.
 
 The engine does not tell a token that ends inside a character (of an emoji, of a rare Chinese character). Which it was follows from the
 text and the vocabulary, or else from drawing the sample again with its seed; its log probability is read by scoring it. That costs

@@ -30,6 +30,7 @@ def test_two_ways_to_write_a_character_are_told_apart_by_their_number_or_not_at_
 def test_a_lost_token_ends_inside_a_character() -> None:
     # "a" completes a character, so the engine would have told it
     assert Vocabulary(WORDS).recover(b"aa", {1: A}, 2) is None
+    assert Vocabulary(WORDS).recover("é".encode(), {}, 2) is None
 
 
 def test_control_tokens_add_nothing_and_a_stop_text_may_be_missing() -> None:
