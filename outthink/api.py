@@ -117,7 +117,7 @@ def _run(work: Callable[[], Awaitable[T]]) -> T:
     outcome: list[T] = []
     raised: list[BaseException] = []
     end: list[Callable[[], object]] = []
-    begun = threading.Event()
+    begun, over = threading.Event(), threading.Event()
 
     async def endable() -> None:
         with anyio.CancelScope() as scope:
@@ -132,18 +132,20 @@ def _run(work: Callable[[], Awaitable[T]]) -> T:
             raised.append(error)
         finally:
             begun.set()
+            over.set()
 
     worker = threading.Thread(target=thread, name="outthink-solve")
     worker.start()
     try:
-        worker.join()
+        over.wait()  # not join, which takes a thread for ended once it was interrupted itself (Python 3.11, 3.12)
     except BaseException:  # a notebook's cell was interrupted: what it asked for must not go on spending
         begun.wait()
         with contextlib.suppress(RuntimeError):  # it has just ended by itself
             for stop in end:
                 stop()
-        worker.join()
+        over.wait()
         raise
+    worker.join()
     if raised:
         raise raised[0]
     return outcome[0]
