@@ -104,6 +104,10 @@ def reproduce(
             progress.update(task, description=what, completed=done, total=total)
 
         results = run(numbers or None, fast=fast, prepare=prepare, progress=show)
+    if not results:
+        which = " ".join(f"[{number}]" for number in numbers or []) or "all papers"
+        kind = "fast " if fast else ""
+        raise UsageError(f"reproduce: there is no {kind}reproduction of {which}; `outthink papers` shows how many each paper has")
     if markdown:
         command = "outthink reproduce --all --prepare --markdown docs/papers.md"
         head = f"# What holds\n\nMade by `{command}`; every verdict is computed from the measurement.\n\n"

@@ -89,7 +89,8 @@ def show(path: File, as_json: Json = False) -> None:
         table = Table(box=None, pad_edge=False)
         for head in ("problems", "samples of each", "one sample", "majority", "coverage", "tokens a sample"):
             table.add_column(head, justify="right")
-        table.add_row(f"{row.problems:,}", f"{row.samples:,}", f"{row.single:.1%}", f"{row.majority:.1%}", f"{row.coverage:.1%}", f"{row.tokens:.1f}")
+        tokens = f"{row.tokens:.1f}" if row.tokens else "–"
+        table.add_row(f"{row.problems:,}", f"{row.samples:,}", f"{row.single:.1%}", f"{row.majority:.1%}", f"{row.coverage:.1%}", tokens)
         console.print(f"[bold]{escape(row.model)}[/bold]  judged by {escape(', '.join(row.verifiers)) or 'nobody'}", highlight=False)
         console.print(table, highlight=False)
         if row.absent:

@@ -114,6 +114,8 @@ class Journal:
         self._seen_requests: set[str] = set()
         self._added: list[Call] = []
         self._writer: sqlite3.Connection | None = None
+        if self.path is not None and self.path.is_dir():
+            raise StoreError(f"{self.path}: is a folder; give the file in it, such as {self.path / 'journal.sqlite'}")
         if self.path is not None and not writable and not self.path.exists():
             raise StoreError(f"{self.path}: there is no journal at this path; make one with `outthink run` or `outthink pool build`")
         try:

@@ -155,6 +155,8 @@ def _with_samples(strategy: Strategy, n: int) -> Strategy:
 def differences(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """What differs between two settings, a sentence piece each: `seeds: was [0], is now [0, 1]`."""
     changed = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+    if "set" in changed:  # another set has another fingerprint, which says nothing more
+        changed = [name for name in changed if name not in ("fingerprint", "problems", "prompts")]
     return [f"{name}: was {_short(old.get(name))}, is now {_short(new.get(name))}" for name in changed]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from outthink.core.errors import DataError
 from outthink.core.pool import Pool
 from outthink.core.protocols import Strategy
 from outthink.core.request import Sampling
@@ -35,6 +36,16 @@ async def replay(
         strategies, problems, budgets, seeds, sampling: as in `Plan`; with the sampling that filled the pool every sample is found.
         model: `name@engine`, where the pool holds several models' samples.
         folder: where to record; in memory if None.
+
+    Raises:
+        DataError: the pool was drawn from another set, whose problems have the same names.
     """
+    recorded = {} if pool.journal.meta("imported") else {name: body["key"] for name, body in pool.journal.records("question")}
+    other = next((id for id, key in problems.keys.items() if id in recorded and recorded[id] != key), None)
+    if other is not None:
+        raise DataError(
+            f"{pool.journal.path or 'this pool'}: its {other!r} has the answer {recorded[other]!r}, that of {problems.name} has "
+            f"{problems.keys[other]!r}; name the set that the pool was drawn from, with its seed"
+        )
     plan = Plan(tuple(strategies), problems, tuple(budgets), tuple(seeds), sampling, model=f"replay:{pool.journal.path}")
     return await run(plan, ReplayModel(pool, model=model), folder)

@@ -177,14 +177,21 @@ def enter(plan: Plan, roles: Mapping[str, Model], journal: Journal, *, may_chang
         changed = differences(known, {**now, **{name: known.get(name) for name in may_change}})
         if changed:
             raise UsageError(
-                f"{journal.path.parent if journal.path else 'journal'}: holds another run ({'; '.join(changed)}); "
-                "give this one another folder, or repeat the settings to complete the old one"
+                f"{_place(journal)}: holds another run ({'; '.join(changed)}); "
+                "give this one another name, or repeat the settings to complete the old one"
             )
     if known is None or may_change:
         journal.set_meta("run", json.dumps(settings, ensure_ascii=False))
     journal.set_meta("total", str(plan.size))
     journal.set_meta("command", redact(plan.command))
     journal.set_meta("named", json.dumps({"policy": redact(plan.model), **{r: redact(m) for r, m in plan.roles.items()}}))
+
+
+def _place(journal: Journal) -> str:
+    # a run is known by its folder, a pool by its file
+    if journal.path is None:
+        return "the journal"
+    return str(journal.path.parent if journal.path.name == JOURNAL else journal.path)
 
 
 def _write_settings(path: Path, journal: Journal) -> None:

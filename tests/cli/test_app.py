@@ -41,6 +41,8 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         (["report", "nowhere"], 6, "no journal"),
         (["reproduce"], 2, "name papers"),
         (["reproduce", "999"], 2, "999"),
+        (["reproduce", "1"], 2, "no reproduction of [1]"),
+        (["pool", "show", "."], 6, "is a folder; give the file in it"),
         (["papers", "0"], 2, "0"),
     ],
 )

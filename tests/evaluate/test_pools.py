@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from functools import partial
@@ -20,6 +21,7 @@ from outthink.evaluate.curves import curves
 from outthink.evaluate.recordings import SCORE, TESTS, import_recording
 from outthink.evaluate.replay import replay
 from outthink.evaluate.table import SampleTable
+from outthink.problems.sets import load
 from outthink.strategies.best_of_n import BestOfN
 from outthink.strategies.majority_vote import MajorityVote
 from tests.evaluate.support import latent, numbered
@@ -83,6 +85,19 @@ def _tied(path: Path, problem: str) -> float:
     row = table.labels[table.problems.index(problem)]
     counts = np.bincount(row[row >= 0])
     return float((counts == counts.max()).sum() > 1) if counts.size else 0.0
+
+
+def test_a_pool_of_another_set_with_the_same_names_is_refused(tmp_path: Path) -> None:
+    drawn, other = numbered(3), load("arithmetic(n=3)")
+    path = tmp_path / "pool.sqlite"
+    anyio.run(partial(pools.build, drawn, latent(drawn), 2, path))
+    renamed = dataclasses.replace(
+        other,
+        problems=tuple(dataclasses.replace(p, id=f"set/{i}") for i, p in enumerate(other.problems)),
+        keys={f"set/{i}": key for i, key in enumerate(other.keys.values())},
+    )
+    with pytest.raises(DataError, match=r"its 'set/0' has the answer '100', that of .* has '137'; name the set that the pool was drawn from"):
+        anyio.run(partial(replay, Pool.open(path), (MajorityVote(n=2),), renamed))
 
 
 def test_a_pool_without_grades_says_how_to_fill_it(tmp_path: Path) -> None:
