@@ -1,16 +1,16 @@
-"""Charts and page of runs on a stream. The page fetches nothing, and everything that came from outside is escaped, as in `page`."""
+"""Charts and page of runs on a stream. The page fetches nothing, and everything that came from outside is escaped, as in `skeleton`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from outthink.core.errors import need
 from outthink.core.files import write_whole
 from outthink.evaluate.adapt_report import BASELINE, AdaptReport, notes, rows
-from outthink.evaluate.charts import Chart, javascript, line_chart
-from outthink.evaluate.page import START, STYLE, checksum, data_block
+from outthink.evaluate.charts import Chart, line_chart
+from outthink.evaluate.skeleton import rendered
 
 PARTS = 24
 """Most pieces that the stream is cut into for the curve."""
@@ -44,22 +44,19 @@ def page(report: AdaptReport) -> str:
     Raises:
         MissingExtra: altair, vl-convert or jinja2 is not installed.
     """
-    jinja2 = need("jinja2", extra="report")
-    library = javascript()
-    scripts = " ".join(f"'sha256-{checksum(text)}'" for text in (library, START))
-    policy = f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    blocks = [(f"chart-{number}", data_block(chart)) for number, chart in enumerate(charts(report))]
     heads, cells = rows(report)
     domains = list(next(iter(report.domains.values())))
     table = [(domain, [f"{100 * found[domain].estimate:.1f}" for found in report.domains.values()]) for domain in domains]
-    facts = [(name, str(value)) for name, value in report.plan.items() if value is not None]
-    return str(
-        environment.from_string(_TEMPLATE).render(
-            report=report, policy=policy, style=STYLE, charts=blocks, heads=heads, cells=cells, domains=table, facts=facts, notes=notes(report),
-            library=library, start=START,
-        )
+    return rendered(
+        _MAIN, title="adaptation", charts=charts(report), report=report, heads=heads, cells=cells, domains=table, facts=facts(report.plan),
+        notes=notes(report),
     )  # fmt: skip
+
+
+def facts(plan: Mapping[str, object]) -> list[tuple[str, str]]:
+    """What was run, as text, without what was left out."""
+    found = [(name, value) for name, value in plan.items() if value is not None]
+    return [(name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)) for name, value in found]
 
 
 def write(report: AdaptReport, path: Path) -> None:
@@ -71,24 +68,11 @@ def write(report: AdaptReport, path: Path) -> None:
     write_whole(path, page(report))
 
 
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>adaptation - outthink</title>
-<style>{{ style | safe }}</style>
-</head>
-<body>
-<main>
+_MAIN = """
 <h1>{{ report.runs | join(", ") }}</h1>
 <p class="lead">on a stream that drifts</p>
 {% for note in notes %}<div class="note">{{ note }}</div>{% endfor %}
-{% for id, data in charts %}
-<div class="card"><div data-chart="{{ id }}"></div></div>
-<script type="application/json" id="{{ id }}">{{ data | safe }}</script>
-{% endfor %}
+{{ cards(charts) }}
 <h2>Methods</h2>
 <div class="card"><table>
 <thead><tr>{% for head in heads %}<th class="{{ "text" if loop.first else "" }}">{{ head }}</th>{% endfor %}</tr></thead>
@@ -104,10 +88,5 @@ _TEMPLATE = """<!doctype html>
 <div class="card"><dl>{% for name, contract in report.contracts.items() %}<dt>{{ name }}</dt><dd>predicts {{ contract.predicts }} its step, with the
 {{ contract.network }}; changes {{ contract.changes }}; keeps of the source: {{ contract.keeps }}</dd>{% endfor %}</dl></div>
 <h2>How it was measured</h2>
-<div class="card"><dl>{% for name, value in facts %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl></div>
-</main>
-<script>{{ library | safe }}</script>
-<script>{{ start | safe }}</script>
-</body>
-</html>
+{{ described(facts) }}
 """

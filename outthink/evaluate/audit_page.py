@@ -1,15 +1,15 @@
-"""The audit of a method as one page with plots. Fetches nothing, and everything that came from outside is escaped, as in `page`."""
+"""The audit of a method as one page with plots. Fetches nothing, and everything that came from outside is escaped, as in `skeleton`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from outthink.adapt.audit import deployable
-from outthink.core.errors import need
 from outthink.core.files import write_whole
 from outthink.evaluate.adapt_audit import AuditReport
-from outthink.evaluate.charts import Chart, bar_chart, javascript
-from outthink.evaluate.page import START, STYLE, checksum, data_block
+from outthink.evaluate.adapt_page import facts
+from outthink.evaluate.charts import Chart, bar_chart
+from outthink.evaluate.skeleton import rendered
 
 
 def charts(report: AuditReport) -> list[Chart]:
@@ -45,18 +45,9 @@ def page(report: AuditReport) -> str:
     Raises:
         MissingExtra: altair, vl-convert or jinja2 is not installed.
     """
-    jinja2 = need("jinja2", extra="report")
-    library = javascript()
-    scripts = " ".join(f"'sha256-{checksum(text)}'" for text in (library, START))
-    policy = f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    blocks = [(f"chart-{number}", data_block(chart)) for number, chart in enumerate(charts(report))]
-    return str(
-        environment.from_string(_TEMPLATE).render(
-            report=report, said=deployable(report.findings), policy=policy, style=STYLE + _COLOURS, charts=blocks,
-            facts=[(name, str(value)) for name, value in report.plan.items() if value is not None], library=library, start=START,
-        )
-    )  # fmt: skip
+    return rendered(
+        _MAIN, title="audit", charts=charts(report), style=_COLOURS, report=report, said=deployable(report.findings), facts=facts(report.plan)
+    )
 
 
 def write(report: AuditReport, path: Path) -> None:
@@ -73,17 +64,7 @@ _COLOURS = """
 .safe { color: #00795c; } .unsafe { color: #b23c17; } .unknown { color: #8a6100; } .fact { color: var(--soft); }
 """
 
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>audit - outthink</title>
-<style>{{ style | safe }}</style>
-</head>
-<body>
-<main>
+_MAIN = """
 <h1>{{ report.method }}: {{ said }}</h1>
 <p class="lead">what may go wrong with it on this model and data, tried before it is deployed</p>
 {% if report.skipped %}<div class="note">{{ report.skipped | length }} files did not decode and were left out, the first:
@@ -95,15 +76,8 @@ _TEMPLATE = """<!doctype html>
 <td class="text notes">{{ finding.question }}</td><td class="text notes">{{ finding.said }}</td><td class="text notes">{{ finding.advice }}</td></tr>
 {% endfor %}</tbody></table></div>
 <p class="legend">unsafe: the 95% interval of the loss is above 0; safe: it ends below 2 points; unknown: neither, which more samples may settle.</p>
-{% for id, data in charts %}
-<div class="card"><div data-chart="{{ id }}"></div></div>
-<script type="application/json" id="{{ id }}">{{ data | safe }}</script>
-{% endfor %}
+{% if charts %}<h2>Plots</h2>{% endif %}
+{{ cards(charts) }}
 <h2>What was audited</h2>
-<div class="card"><dl>{% for name, value in facts %}<dt>{{ name }}</dt><dd>{{ value }}</dd>{% endfor %}</dl></div>
-</main>
-<script>{{ library | safe }}</script>
-<script>{{ start | safe }}</script>
-</body>
-</html>
+{{ described(facts) }}
 """

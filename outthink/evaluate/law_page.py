@@ -1,13 +1,12 @@
-"""Charts and page of a fitted law. The page fetches nothing, and everything that came from a file is escaped, as in `page`."""
+"""Charts and page of a fitted law. The page fetches nothing, and everything that came from a file is escaped, as in `skeleton`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from outthink.core.errors import need
-from outthink.evaluate.charts import Chart, javascript, line_chart
+from outthink.evaluate.charts import Chart, line_chart
 from outthink.evaluate.law_report import LawReport, facts, parameter_rows
-from outthink.evaluate.page import START, STYLE, checksum, data_block
+from outthink.evaluate.skeleton import rendered
 from outthink.laws.fit import Fit
 from outthink.laws.prepare import order_of, relative
 from outthink.stats._arrays import FloatArray
@@ -32,18 +31,9 @@ def page(report: LawReport, drawn: list[Chart]) -> str:
     Raises:
         MissingExtra: vl-convert or jinja2 is not installed.
     """
-    jinja2 = need("jinja2", extra="report")
-    library = javascript()
-    scripts = " ".join(f"'sha256-{checksum(text)}'" for text in (library, START))
-    policy = f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    blocks = [(f"chart-{number}", data_block(chart)) for number, chart in enumerate(drawn)]
-    return str(
-        environment.from_string(_TEMPLATE).render(
-            report=report, form=report.fit.form, policy=policy, style=STYLE, charts=blocks, rows=parameter_rows(report), facts=facts(report),
-            library=library, start=START,
-        )
-    )  # fmt: skip
+    return rendered(
+        _MAIN, title=report.fit.form.name, charts=drawn, report=report, form=report.fit.form, rows=parameter_rows(report), facts=facts(report)
+    )
 
 
 def _curves(report: LawReport) -> Chart:
@@ -147,24 +137,11 @@ def _titled(name: str, unit: str) -> str:
     return f"{name} ({unit})" if unit and unit not in (name, "share") else name
 
 
-_TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ form.name }} - outthink</title>
-<style>{{ style | safe }}</style>
-</head>
-<body>
-<main>
+_MAIN = """
 <h1>{{ form.title }}</h1>
 <p class="lead">{{ form.formula }} · {{ report.fit.rows }} rows of {{ report.fit.table.source or "arrays" }}</p>
 {% for flag in report.fit.flags %}<div class="note">{{ flag.text }}</div>{% endfor %}
-{% for id, data in charts %}
-<div class="card"><div data-chart="{{ id }}"></div></div>
-<script type="application/json" id="{{ id }}">{{ data | safe }}</script>
-{% endfor %}
+{{ cards(charts) }}
 <h2>Parameters</h2>
 <div class="card"><table>
 <thead><tr><th class="text">parameter</th><th>value</th><th>95% interval</th><th class="text">unit</th>
@@ -181,9 +158,4 @@ _TEMPLATE = """<!doctype html>
 <p class="legend">What a reader needs to repeat the fit, after [96]. Missing answers are the author's to give.</p>
 <div class="card"><dl>{% for answer in report.answers %}<dt>{{ answer.item.key }}</dt><dd>{%
  if answer.origin == "missing" %}<em>missing:</em> {{ answer.item.question }}{% else %}{{ answer.text }}{% endif %}</dd>{% endfor %}</dl></div>
-</main>
-<script>{{ library | safe }}</script>
-<script>{{ start | safe }}</script>
-</body>
-</html>
 """

@@ -18,10 +18,11 @@ from rich.console import Console
 
 from outthink.evaluate.curves import matched_majority
 from outthink.evaluate.oracle import Oracle
-from outthink.evaluate.page import data_block, page
+from outthink.evaluate.page import page
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.report import SCHEMA, build, write_html, write_json, write_markdown, write_png
 from outthink.evaluate.run import Run, run
+from outthink.evaluate.skeleton import data_block
 from outthink.evaluate.table import SampleTable
 from outthink.evaluate.text import headed, markdown, show
 from outthink.evaluate.work import Progress
