@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from outthink.stats._arrays import FloatArray, IntArray, as_integers
 
 _STEPS = 200
+_LARGEST = 14.0  # of log alpha and log beta: beyond it the distribution is a point for any number of samples
 _FAR = 1e3  # beyond this the difference of two log-gammas is taken from Stirling's series, whose error there is below 1e-12
 
 
@@ -53,7 +54,8 @@ def fit_coverage_distribution(n: ArrayLike, c: ArrayLike, *, unsolvable: bool = 
     Args:
         n: samples, a number or (problems,).
         c: right ones, (problems,).
-        unsolvable: also fit a share of unsolvable problems. It is 0 where the likelihood does not ask for one.
+        unsolvable: also fit a share of unsolvable problems. It is 0 where the likelihood does not ask for one. Where the others then look
+            alike, alpha and beta run off together and are cut off where the larger is e^14.
         weights: (problems,), how often each problem counts: multiplicities of a bootstrap. All 1 if None.
 
     Raises:
@@ -63,7 +65,7 @@ def fit_coverage_distribution(n: ArrayLike, c: ArrayLike, *, unsolvable: bool = 
     samples, right, counts = _tallies(n, c, weights)
     start = np.log(_moments(samples, right, counts))
     point, value, converged = _climb(start, lambda x: _likelihood(x, samples, right, counts))
-    if not converged or np.any(np.abs(point) > 14.0) or np.all(right == 0) or np.all(right == samples):
+    if not converged or np.any(np.abs(point) > _LARGEST) or np.all(right == 0) or np.all(right == samples):
         raise ValueError(
             f"the counts do not show how problems differ ({int(counts.sum())} problems, {int((right * counts).sum())} of "
             f"{int((samples * counts).sum())} samples right): the likelihood has no top inside; draw more samples or mix easy and hard problems."
@@ -76,7 +78,10 @@ def fit_coverage_distribution(n: ArrayLike, c: ArrayLike, *, unsolvable: bool = 
     for share in (0.9 * zero, 0.4 * zero):  # two starts: the surface may have a second top near "none"
         lifted = np.array([*(point + 0.3), math.log(share / (1.0 - share))])
         found, value, _ = _climb(lifted, lambda x: _likelihood(x, samples, right, counts))
-        if value > best.log_likelihood + 1e-9 and np.all(np.abs(found[:2]) <= 14.0):
+        if float(found[:2].max()) > _LARGEST:
+            found[:2] -= float(found[:2].max()) - _LARGEST
+            value = _likelihood(found, samples, right, counts)[0]
+        if value > best.log_likelihood + 1e-9 and np.all(found[:2] >= -_LARGEST):
             best = CoverageDistribution(float(np.exp(found[0])), float(np.exp(found[1])), float(1.0 / (1.0 + np.exp(-found[2]))), value)
     return best
 

@@ -95,3 +95,13 @@ def test_counts_that_say_nothing_are_refused():
         fit_coverage_distribution(5, [6])
     with pytest.raises(ValueError, match="weights"):
         fit_coverage_distribution(5, [1, 2], weights=[0.0, 0.0])
+
+
+def test_a_share_that_the_likelihood_asks_for_is_found_also_where_the_rest_looks_alike():
+    # 20 problems never solved, 20 solved about half the time, spread no more than sampling spreads them: a point beside the unsolvable
+    right = np.array([0] * 20 + [4, 5, 5, 5, 6] * 4)
+    plain, some = fit_coverage_distribution(10, right), fit_coverage_distribution(10, right, unsolvable=True)
+    assert some.log_likelihood > plain.log_likelihood + 10.0
+    assert some.unsolvable == pytest.approx(0.5, abs=0.01)
+    assert some.alpha / (some.alpha + some.beta) == pytest.approx(0.5, abs=0.01)
+    assert float(some(1000)) == pytest.approx(0.5, abs=0.01)
