@@ -94,7 +94,7 @@ def forecast(sizes: ArrayLike, losses: ArrayLike, size: float, *, seed: int, lev
     shifted = design @ fitted + rng.choice(lack, (replicates, distinct.size)) + noise
     centre = float(at @ fitted)
     # a new run has a lack of fit of its own and one seed's noise, of a size that is drawn first
-    errors = (shifted @ solve.T) @ at - centre - rng.choice(lack, replicates) - rng.choice(within, replicates)
+    errors = rng.choice(lack, replicates) + rng.choice(within, replicates) - ((shifted @ solve.T) @ at - centre)  # new run less prediction
     middle, tail = np.median(errors), 0.5 + level / 2.0
     stretch = student_quantile(tail, distinct.size - 2) / NormalDist().inv_cdf(tail)
     low, high = (float(end) for end in np.quantile(errors - middle, [1.0 - tail, tail]) * stretch)

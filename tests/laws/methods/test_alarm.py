@@ -39,6 +39,15 @@ def test_the_interval_holds_a_new_run_as_often_as_it_says(seeds):
     assert 0.85 <= inside / trials <= 0.97
 
 
+def test_where_single_runs_go_wrong_upwards_the_interval_is_longer_upwards():
+    rng = np.random.default_rng(0)
+    sizes = np.repeat(np.geomspace(1e4, 1e6, 8), 5)
+    for skew in (1.0, -1.0):
+        told = forecast(sizes, 9.0 * sizes**-0.12 * np.exp(skew * 0.02 * rng.exponential(size=40)), 3e6, seed=0)
+        above, below = np.log(told.high / told.loss), np.log(told.loss / told.low)
+        assert (above > 1.2 * below) if skew > 0 else (below > 1.2 * above)
+
+
 def test_a_run_above_the_interval_is_flagged_and_one_below_is_not():
     losses = 9.0 * SIZES**-0.12 * np.exp(0.005 * np.random.default_rng(1).standard_normal(SIZES.size))
     told = forecast(SIZES, losses, 3e6, seed=0)
