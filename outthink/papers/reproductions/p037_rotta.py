@@ -3,10 +3,10 @@
 The paper: where classes come in runs, statistics of the batch at hand are those of one class, and methods that use them fall below the
 source; slow statistics, a balanced memory and a slow teacher do not.
 
-Here: both orders of the same images. The real benchmark is a ResNet-20 on 2,000 CIFAR-10 images under each of three corruptions at severity 5,
-one domain after the other without a reset, one seed; digits add five seeds of a small network. Bounds of the CIFAR claims were set before this
-file was written, from runs with a reset at each domain, where RoTTA has less to catch up with. Not
-covered: CIFAR-10-C itself, 15 domains, the paper's WideResNet and augmentations.
+Here: both orders of the same images. The real benchmark is a ResNet-20 on 2,000 CIFAR-10 images under each of two corruptions at severity 5 (the
+first two of the fixture's; a third took the whole over two minutes), one domain after the other without a reset, one seed; digits add five seeds of a
+small network. Bounds of the CIFAR claims were set before this file was written, from runs with a reset at each domain, where RoTTA has less to catch
+up with. Not covered: CIFAR-10-C itself, 15 domains, the paper's WideResNet and augmentations.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from outthink.adapt.method import Method
 
 BATCH, CONCENTRATION = 64, 0.1
+KINDS = SHIFTS[:2]
 
 
 @reproduction(paper=37, kind="real", needs=NEEDS, prepare=CIFAR)
@@ -38,18 +39,20 @@ def correlated_images() -> Iterator[Measured]:
     from outthink.adapt.streams import continual, correlated
 
     net, domains = cifar_world()
-    met = [domains[name] for name in SHIFTS]
+    met = [domains[name] for name in KINDS]
     runs = {"independent": continual(met, batch=BATCH, seed=0), "correlated": correlated(met, batch=BATCH, seed=0, concentration=CONCENTRATION)}
-    ways: dict[str, Method] = {"source": SourceModel(), "bn": BatchNormAdapt(), "rotta": Rotta()}
+    ways: dict[str, Method] = {"bn": BatchNormAdapt(), "rotta": Rotta()}
     wrong = {(order, name): by_image(run_online(adapt(net, way), stream), stream) for order, stream in runs.items() for name, way in ways.items()}
+    source = by_image(run_online(adapt(net, SourceModel()), runs["independent"]), runs["independent"])  # to which no order matters
     mean = {key: float(values.mean()) for key, values in wrong.items()}
-    size = "6,000 images, one seed; interval over images"
+    size = "4,000 images, one seed; interval over images"
     told = ", ".join(f"{name} {mean['independent', name]:.3f} -> {mean['correlated', name]:.3f}" for name in ways)
-    images = [shown(2000, len(SHIFTS))]
+    images = [shown(2000, len(KINDS))]
     worse = paired([wrong["correlated", "rotta"]], [wrong["independent", "rotta"]], images=images)
     yield Measured.at_most(
-        f"RoTTA: error in the correlated order less that in the independent one ({told})", value=worse.estimate, interval=(worse.low, worse.high),
-        bound=0.04, data="CIFAR-10 (JPEG), severity 5", size=size, not_covered="CIFAR-10-C, other seeds of the network",
+        f"RoTTA: error in the correlated order less that in the independent one (source {source.mean():.3f}, {told})", value=worse.estimate,
+        interval=(worse.low, worse.high), bound=0.04, data="CIFAR-10 (JPEG), severity 5", size=size,
+        not_covered="CIFAR-10-C, other seeds of the network",
     )  # fmt: skip
     gap = paired([wrong["correlated", "bn"]], [wrong["correlated", "rotta"]], images=images)
     yield Measured.at_least(
