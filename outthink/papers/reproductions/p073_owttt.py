@@ -6,8 +6,11 @@ prototypes of their own, both the known and the unknown do better than with prot
 Here: networks that know the digits 0 to 7 and meet all ten under fog (severity 5, drawn four times), as many unknown images as known ones, five
 seeds, batches of 64. Measures are the paper's: share of the known that are accepted and right, share of the unknown that are rejected, and their
 harmonic mean, with the method's own score and threshold. The official step (.01) was set before; the parser's default (.001) stands beside it.
-"Prototypes that stay" is the same without a step, where the layers' statistics still move. And on 1,000 CIFAR-10 images under Gaussian noise with as
-many digits, enlarged, as unknown (the paper has MNIST): one ResNet-20, batches of 100, added after the digits had failed. Not covered: ResNet-50.
+"Prototypes that stay" is the same without a step, where the layers' statistics still move. And CIFAR-10 under pixelation (severity 5) with as many
+images of Gaussian noise as unknown, the paper's first kind, one ResNet-20, batches of 256 as published. The mechanism needs a score that tells both
+apart to begin with: that of the source model does here (area under the curve .96), and it did not where the known were under Gaussian noise and the
+unknown were enlarged digits (.32), which stood here before; corruption and strangers were chosen by that number alone. Not covered: ResNet-50, whose
+training has a contrastive loss beside the labels; MNIST, SVHN and Tiny-ImageNet as unknown.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from outthink.adapt.source import Source
     from outthink.adapt.streams import Stream
 
-BATCH = 64
+BATCH, IMAGES = 64, 1280
 
 
 def fared(net: nn.Module, way: Owttt, source: Source, stream: Stream, seed: int) -> dict[str, float]:
@@ -83,28 +86,27 @@ def open_world_digits() -> Iterator[Measured]:
 
 @reproduction(paper=73, kind="real", needs=NEEDS, prepare=CIFAR)
 def open_world_images() -> Iterator[Measured]:
-    """On CIFAR-10 images under noise with digits among them."""
+    """On CIFAR-10 images under pixelation with noise among them."""
     import torch
 
-    from outthink.adapt.data import digits
     from outthink.adapt.methods.owttt import Owttt
+    from outthink.adapt.networks import CifarResNet
     from outthink.adapt.source import Source
     from outthink.adapt.streams import Domain, open_world
 
     net, domains = cifar_world()
+    assert isinstance(net, CifarResNet)
     source = Source(cifar_images("train", count=1280, seed=1).inputs)
-    strangers = digits(seed=0)[0].inputs[:1000]
-    strangers = torch.nn.functional.interpolate(strangers, size=32, mode="bilinear").expand(-1, 3, -1, -1)
-    noisy = domains["gaussian_noise"]
-    count = len(strangers)
-    known = Domain("noise", noisy.inputs[:count], noisy.labels[:count])
-    stream = open_world(known, strangers, batch=100, seed=0)
+    # standard normal after the network's own normalising, as in the official code
+    strangers = net.mean + net.deviation * torch.randn(IMAGES, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    known = Domain("pixelate", domains["pixelate"].inputs[:IMAGES], domains["pixelate"].labels[:IMAGES])
+    stream = open_world(known, strangers, batch=256, seed=0)
     ways = {"still": Owttt(lr=0.0), "all": Owttt(prune=False), "owttt": Owttt()}
     found = {name: fared(net, way, source, stream, 0) for name, way in ways.items()}
     told = "; ".join(f"{name} {' / '.join(f'{value:.3f}' for value in one.values())}" for name, one in found.items())
     for other, label in (("still", "prototypes that stay"), ("all", "self-training on all samples")):
         yield Measured.above(
             f"harmonic mean of OWTTT less that of {label} (known / unknown / harmonic: {told})",
-            value=found["owttt"]["harmonic"] - found[other]["harmonic"], bound=0.0, data="CIFAR-10 (JPEG) under Gaussian noise, digits unknown",
-            size=f"{count} known and {count} unknown images, one network and one seed", not_covered="an interval; other seeds",
+            value=found["owttt"]["harmonic"] - found[other]["harmonic"], bound=0.0, data="CIFAR-10 (JPEG) under pixelation, noise unknown",
+            size=f"{IMAGES} known and {IMAGES} unknown images, one network and one seed", not_covered="an interval; other seeds",
         )  # fmt: skip
