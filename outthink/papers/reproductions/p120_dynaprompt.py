@@ -33,7 +33,7 @@ def prompts_among_junk() -> Iterator[Measured]:
 
     view = ImageViews(flip=False)  # a mirrored digit is another sign
     ways = {
-        "none": DynaPrompt(lr=0.0, prompts=1, select=False, view=view), "tpt": DynaPrompt(prompts=1, select=False, keep=False, view=view),
+        "none": DynaPrompt(lr=0.0, prompts=1, select=False, views=1), "tpt": DynaPrompt(prompts=1, select=False, keep=False, view=view),
         "online": DynaPrompt(prompts=1, select=False, view=view), "dynaprompt": DynaPrompt(view=view),
     }  # fmt: skip
     wrong: dict[str, list[np.ndarray]] = {name: [] for name in ways}
