@@ -136,7 +136,9 @@ class _Becotta(State):
         train_only(model, parameters)
         super().__init__(model, generator, parameters, lambda free: torch.optim.Adam(free, lr=knobs.lr))
         self.expert, self.knobs, self.adapting = model, knobs, parameters
-        self.prepared = frozen_copy(model)
+        prepared = frozen_copy(model)
+        assert isinstance(prepared, Expert)
+        self.prepared = prepared
 
     def step(self, batch: Tensor) -> Tensor:
         self.cost.forwards += 2 * len(batch)

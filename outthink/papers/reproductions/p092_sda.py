@@ -58,7 +58,9 @@ def alignment() -> Iterator[Measured]:
             logits = {"sda": model(inputs)}
             with torch.no_grad():
                 # the same projection for all: the noise is one for all images, and drawn once
-                moved = made.projected(inputs, model.state.noises, factor=way.factor, scale=way.scale)
+                noises = model.state.noises
+                assert isinstance(noises, torch.Tensor)
+                moved = made.projected(inputs, noises, factor=way.factor, scale=way.scale)
                 logits["source"] = world.network(inputs)
                 for name, other in (("dda", made.model), ("unaligned", unaligned.tuned)):
                     logits[name] = logits["source"].softmax(1) + other(moved).softmax(1)
