@@ -18,6 +18,7 @@ from outthink.models._service import Server
 # what is asked, and who has it
 _SCORES = "prompt log probabilities", "the embedded engine and the servers of vLLM and SGLang have them"
 _EMBEDDINGS = "embeddings", "the embedded engine has them; or serve a model made for them (vLLM), or start llama.cpp with --embeddings"
+_TEXTS = 256  # of one request; servers refuse more than some hundreds or thousands
 
 
 async def scored_each(server: Server, prompt: str, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
@@ -85,6 +86,10 @@ async def embeddings(server: Server, texts: list[str]) -> list[Embedding]:
         CapabilityError: the server has no embeddings.
         ModelError: it returned another number of vectors than texts.
     """
+    return [each for start in range(0, len(texts), _TEXTS) for each in await _embedded(server, texts[start : start + _TEXTS])]
+
+
+async def _embedded(server: Server, texts: list[str]) -> list[Embedding]:
     reply = await _asked(server, "/embeddings", {"model": server.model, "input": texts}, _EMBEDDINGS)
     data = reply.get("data")
     entries = [entry for entry in data if isinstance(entry, dict) and isinstance(entry.get("embedding"), list)] if isinstance(data, list) else []

@@ -278,6 +278,10 @@ class TestScoresAndEmbeddings:
 
     def test_embeddings_come_in_the_order_of_the_texts(self):
         assert [each.vector for each in run(Stub(), lambda model: model.embed(["abc", "a"]))] == [(3.0, 1.0), (1.0, 1.0)]
+        stub = Stub()
+        many = run(stub, lambda model: model.embed(["x" * (i % 7 + 1) for i in range(300)]))
+        assert [each.vector[0] for each in many] == [i % 7 + 1 for i in range(300)]
+        assert len(stub.bodies) == 2
         reported = {"data": [{"index": 0, "embedding": [1]}, {"index": 1, "embedding": [2]}], "usage": {"prompt_tokens": 7, "total_tokens": 7}}
         both = run(Stub(script=[replying(reported)]), lambda model: model.embed(["six bytes", "3by"]))
         assert [each.prompt_tokens for each in both] == [5, 2], "the server's sum, by length"
