@@ -4,9 +4,11 @@ The paper: a network trained on long-tailed data is wrong about class frequencie
 is, learnt before deployment, gives "substantial" gains (the project's notes keep no figure, and no official code was found).
 
 Here: two Gaussians whose Bayes rule is known, and digits whose training set falls from the first class to the last by a factor of 20 and whose test
-set falls the other way, five seeds, batches of 64, clean and under motion blur (severity 5; there with a TENT step, as the paper combines them).
-Controls: exact class frequencies added to the logits (what is to be had), and a stream as imbalanced as the source (what it must not cost). The
-bounds were set before. Not covered: CIFAR-100-LT, ImageNet-LT.
+set falls the other way, five seeds, batches of 64, clean and under motion blur (severity 5; there with a TENT step, as the paper combines them). The
+stream is drawn ten times (about 2,000 images, 32 batches, where the paper's have 150 and more), each image counts once. One drawing, four batches,
+was tried first: the running mean of .1 a batch has then come a third of the way, and .27 of what exact frequencies win was won, though the adapter
+won as much as they did when it was told how imbalanced the stream is, which is a claim of its own now. Controls: exact class frequencies added to the
+logits (what is to be had), and a stream as imbalanced as the source (what it must not cost). Not covered: CIFAR-100-LT, ImageNet-LT.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ import numpy as np
 
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
-from outthink.stats import bootstrap_mean, paired_bootstrap
+from outthink.stats import bootstrap_mean, clustered_bootstrap
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from outthink.adapt.method import Method
-    from outthink.adapt.streams import Stream
+    from outthink.stats import Interval
 
-SEEDS, RATIO, BATCH = (0, 1, 2, 3, 4), 20.0, 64
+SEEDS, RATIO, BATCH, TIMES = (0, 1, 2, 3, 4), 20.0, 64, 10
 
 
 def two_gaussians(count: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -92,10 +94,11 @@ def digits_the_other_way_round() -> Iterator[Measured]:
     from outthink.adapt.networks import DigitNet, train
     from outthink.adapt.online import run_online
     from outthink.adapt.source import Source
-    from outthink.adapt.streams import Domain, long_tailed
+    from outthink.adapt.streams import Domain, in_turn, long_tailed
 
-    names = ("source", "adapter", "exact", "bn", "tent", "tent and adapter", "bn and exact", "same", "same adapter")
+    names = ("source", "adapter", "told", "exact", "bn", "tent", "tent and adapter", "same", "same adapter")
     wrong: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    images: dict[str, list[np.ndarray]] = {"clean": [], "blur": [], "same": []}
     for seed in SEEDS:
         learnt, test = digits(seed=seed, train=1200)
         tail = long_tailed(Domain("train", learnt.inputs, learnt.labels), ratio=RATIO, batch=BATCH, seed=seed)
@@ -108,32 +111,44 @@ def digits_the_other_way_round() -> Iterator[Measured]:
         train(net, source.inputs, source.labels, epochs=25, seed=seed)
         made = LabelShift().prepare(net, source, seed=seed)
         assert isinstance(made, Shifting)
-        blurred = corrupt(test.inputs, "motion_blur", severity=5, seed=seed)
-        clean, blur = (
-            long_tailed(Domain(name, images, test.labels), ratio=1 / RATIO, batch=BATCH, seed=seed)
-            for name, images in (("clean", test.inputs), ("motion blur", blurred))
-        )
-        same = long_tailed(Domain("same", test.inputs, test.labels), ratio=RATIO, batch=BATCH, seed=seed)
-        plan: tuple[tuple[str, nn.Module, Method, Stream], ...] = (
-            ("source", net, SourceModel(), clean), ("adapter", made, LabelShift(), clean), ("bn", net, BatchNormAdapt(), blur),
-            ("tent", net, Tent(), blur), ("tent and adapter", made, LabelShift(lr=1e-3), blur), ("same", net, SourceModel(), same),
-            ("same adapter", made, LabelShift(), same),
+        met = {
+            "clean": (test.inputs, 1 / RATIO), "blur": (corrupt(test.inputs, "motion_blur", severity=5, seed=seed), 1 / RATIO),
+            "same": (test.inputs, RATIO),
+        }  # fmt: skip
+        streams = {}
+        for name, (shown, ratio) in met.items():
+            domain = Domain(name, shown, test.labels)
+            streams[name] = in_turn([long_tailed(domain, ratio=ratio, batch=BATCH, seed=100 * time + seed) for time in range(TIMES)])
+            images[name].append(streams[name].order[:, 1].numpy() + len(test) * seed)
+        plan: tuple[tuple[str, nn.Module, Method, str], ...] = (
+            ("source", net, SourceModel(), "clean"), ("adapter", made, LabelShift(), "clean"), ("bn", net, BatchNormAdapt(), "blur"),
+            ("tent", net, Tent(), "blur"), ("tent and adapter", made, LabelShift(lr=1e-3), "blur"), ("same", net, SourceModel(), "same"),
+            ("same adapter", made, LabelShift(), "same"),
         )  # fmt: skip
-        for name, model, way, stream in plan:
-            run = run_online(adapt(model, way, seed=seed), stream)
+        for name, model, way, which in plan:
+            run = run_online(adapt(model, way, seed=seed), streams[which])
             wrong[name].append(run.wrong)
-            for base, better in (("source", "exact"), ("bn", "bn and exact")):
-                if name == base:
-                    frequencies = torch.bincount(run.labels, minlength=10).double()
-                    exact = run.logits.double() + (frequencies / frequencies.sum()).log() - made.log_prior.double()
-                    wrong[better].append((exact.argmax(1) != run.labels).double().numpy())
+            if name == "source":
+                frequencies = torch.bincount(run.labels, minlength=10).double()
+                exact = run.logits.double() + (frequencies / frequencies.sum()).log() - made.log_prior.double()
+                wrong["exact"].append((exact.argmax(1) != run.labels).double().numpy())
+        with torch.no_grad():
+            told = torch.cat([made.classify(made.split(batch.inputs)[1], torch.tensor(-1.0)) for batch in streams["clean"]])
+        wrong["told"].append((told.argmax(1) != streams["clean"].labels()).double().numpy())
     mean = {name: float(np.mean(np.concatenate(values))) for name, values in wrong.items()}
-    size = f"{len(SEEDS)} seeds, about {len(wrong['source'][0])} images each; interval over images"
-    for base, own, data in (
-        ("source", "adapter", "digits, frequencies turned round"), ("bn", "tent and adapter", "digits under motion blur, frequencies turned round"),
-        ("tent", "tent and adapter", "digits under motion blur, frequencies turned round"),
+    size = f"{len(SEEDS)} seeds, about {len(wrong['source'][0]):,} samples each; interval over images"
+
+    def apart(first: str, second: str, which: str) -> Interval:
+        return clustered_bootstrap(
+            np.concatenate(wrong[first]) - np.concatenate(wrong[second]), np.concatenate(images[which]), seed=55, draws=2000
+        )  # fmt: skip
+
+    turned = "frequencies turned round"
+    for base, own, which, data in (
+        ("source", "adapter", "clean", f"digits, {turned}"), ("bn", "tent and adapter", "blur", f"digits under motion blur, {turned}"),
+        ("tent", "tent and adapter", "blur", f"digits under motion blur, {turned}"),
     ):  # fmt: skip
-        gain = paired_bootstrap(np.concatenate(wrong[base]), np.concatenate(wrong[own]), seed=55, draws=2000)
+        gain = apart(base, own, which)
         yield Measured.above(
             f"error of {base} ({mean[base]:.3f}) less that of {own} ({mean[own]:.3f})", value=gain.estimate, bound=0.0,
             interval=(gain.low, gain.high), data=data, size=size,
@@ -144,10 +159,14 @@ def digits_the_other_way_round() -> Iterator[Measured]:
     )
     yield Measured.above(
         f"share won back of what exact frequencies win (error {mean['exact']:.3f})", value=shares.estimate, bound=0.5,
-        interval=(shares.low, shares.high), data="digits, frequencies turned round", size=f"{len(SEEDS)} seeds; interval over seeds",
-        not_covered="streams of more than four batches, in which the estimate of the frequencies would have time to arrive",
+        interval=(shares.low, shares.high), data=f"digits, {turned}", size=f"{len(SEEDS)} seeds; interval over seeds",
     )  # fmt: skip
-    cost = paired_bootstrap(np.concatenate(wrong["same adapter"]), np.concatenate(wrong["same"]), seed=55, draws=2000)
+    behind = apart("told", "exact", "clean")
+    yield Measured.at_most(
+        f"error of the adapter that is told the imbalance ({mean['told']:.3f}) less that of exact frequencies", value=behind.estimate,
+        interval=(behind.low, behind.high), bound=0.01, data=f"digits, {turned}", size=size,
+    )  # fmt: skip
+    cost = apart("same adapter", "same", "same")
     yield Measured.at_most(
         f"frequencies as at the source: error with the adapter ({mean['same adapter']:.3f}) less error without ({mean['same']:.3f})",
         value=cost.estimate, interval=(cost.low, cost.high), bound=0.01, data="digits, frequencies of the source", size=size,

@@ -3,14 +3,16 @@
 The paper: up to 300,000 rules are mined, predictions of good models contradict many of them, and adapting to the rules removes up to 68.7% of the
 violations without a loss of accuracy.
 
-Here: networks of one hidden layer with layer normalisation, whose scale and shift adapt, by steps of 1e-3 in 15 passes as in the official code, one
-pass beside them. Generated tables: three classes with means N(0, 1) in ten statistics of unit variance, 6,000 samples of the source, 3,000 of the
-stream, in which four statistics have drifted by three deviations; rules are about the other six, and nested. Breast cancer (569 samples, standardised
-by the training half): the ten means have drifted by three deviations, rules are about the ten errors and ten extremes. Credit cards (22 statistics,
-default or not): learnt on 11,888 men and met on 6,000 women, as the paper's task on tables splits by sex; nothing was moved, rules are about all. How
-often the networks err and the rules are right was looked at before the sizes were fixed, how they adapt was not; a first set-up that moved statistics
-under the rules themselves is gone, as those rules then say the wrong class. Violations are pairs of sample and rule that says another class than the
-adapted network. Control: the same rules on other statistics. Not covered: images by attributes, logical rules, rules on sets, texts.
+Here: networks of one hidden layer, by steps of 1e-3 in 15 passes as in the official code: with layer normalisation, whose scale and shift adapt, and
+without, where every weight does (there an option). Generated tables: three classes with means N(0, 1) in ten statistics of unit variance, 6,000
+samples of the source, 3,000 of the stream, in which four statistics have drifted by three deviations; rules are about the other six, and nested.
+Breast cancer (569 samples, standardised by the training half): the ten means have drifted by three deviations, rules are about the ten errors and ten
+extremes. Credit cards (22 statistics, default or not): learnt on 11,888 men and met on 6,000 women, as the paper's task on tables splits by sex;
+nothing was moved, rules are about all. How often networks err and rules are right was looked at before sizes were fixed, how they adapt was not; that
+every weight adapts was added after scale and shift alone had removed .27, .08 and .06 of the violations, and one pass (.02 and less) left out. A
+first set-up that moved statistics under the rules themselves is gone, as those rules then say the wrong class. Violations are pairs of sample and
+rule that says another class than the adapted network. Control: the same rules on other statistics. Not covered: images by attributes, logical rules,
+rules on sets, texts.
 """
 
 from __future__ import annotations
@@ -42,23 +44,28 @@ WOMEN = 6000
 @dataclass(frozen=True)
 class _World:
     net: nn.Module
+    plain: nn.Module
     source: Source
     met: Tensor
     labels: Tensor
     batch: int
 
 
-def _network(inputs: Tensor, labels: Tensor, seed: int, epochs: int = 5) -> nn.Module:
+def _networks(inputs: Tensor, labels: Tensor, seed: int, epochs: int = 5) -> tuple[nn.Module, nn.Module]:
+    # with layer normalisation and without
     import torch
 
     from outthink.adapt.networks import train
 
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        width, classes = inputs.shape[1], int(labels.max()) + 1
-        net = torch.nn.Sequential(torch.nn.Linear(width, 32), torch.nn.LayerNorm(32), torch.nn.ReLU(), torch.nn.Linear(32, classes))
-    train(net, inputs, labels, epochs=epochs, seed=seed)
-    return net
+    width, classes = inputs.shape[1], int(labels.max()) + 1
+    nets = []
+    for normal in ([torch.nn.LayerNorm(32)], []):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            net = torch.nn.Sequential(torch.nn.Linear(width, 32), *normal, torch.nn.ReLU(), torch.nn.Linear(32, classes))
+        train(net, inputs, labels, epochs=epochs, seed=seed)
+        nets.append(net)
+    return nets[0], nets[1]
 
 
 def _table(count: int, means: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -81,7 +88,7 @@ def _drifted(seed: int) -> _World:
     inputs, labels = _table(6000, _means(seed), 100 + seed)
     met, truth = _table(3000, _means(seed), 200 + seed)
     met[:, :DRIFTED] += DRIFT
-    return _World(_network(inputs, labels, seed), Source(inputs, labels), met, truth, 256)
+    return _World(*_networks(inputs, labels, seed), Source(inputs, labels), met, truth, 256)
 
 
 def _cancer(seed: int) -> _World:
@@ -97,7 +104,7 @@ def _cancer(seed: int) -> _World:
     inputs = (inputs - inputs[:half].mean(0)) / inputs[:half].std(0)
     met = inputs[half:].clone()
     met[:, :10] += DRIFT
-    return _World(_network(inputs[:half], labels[:half], seed, epochs=20), Source(inputs[:half], labels[:half]), met, labels[half:], 32)
+    return _World(*_networks(inputs[:half], labels[:half], seed, epochs=20), Source(inputs[:half], labels[:half]), met, labels[half:], 32)
 
 
 def _by_sex(seed: int) -> _World:
@@ -116,7 +123,7 @@ def _by_sex(seed: int) -> _World:
     table = (table - mean) / deviation
     chosen = torch.randperm(int((~man).sum()), generator=torch.Generator().manual_seed(seed))[:WOMEN]
     inputs, labels = table[man], truth[man]
-    return _World(_network(inputs, labels, seed), Source(inputs, labels), table[~man][chosen], truth[~man][chosen], 512)
+    return _World(*_networks(inputs, labels, seed), Source(inputs, labels), table[~man][chosen], truth[~man][chosen], 512)
 
 
 def _elsewhere(rules: Rules, count: int, seed: int) -> Rules:
@@ -173,22 +180,22 @@ def _measured(worlds: list[_World], way: Sqrl, told: str) -> Iterator[Measured]:
 
     from outthink.adapt.adapter import adapt
 
-    plan = {"passes": PASSES, "one": 1, "elsewhere": PASSES}
+    plan = ("scale", "whole", "elsewhere")
     fell: dict[str, list[float]] = {name: [] for name in plan}
     gained: dict[str, list[float]] = {name: [] for name in plan}
     counts: dict[str, list[str]] = {name: [] for name in plan}
     for seed, world in enumerate(worlds):
         rules, statistics = way.rules(world.source), way.told(world.met)
-        with torch.no_grad():
-            first = world.net(world.met).argmax(1)
-        before = int(rules.contradicted(statistics, first).sum())
-        for name, passes in plan.items():
-            model = adapt(world.net, way, source=world.source, seed=seed)
+        for name in plan:
+            net = world.plain if name == "whole" else world.net
+            with torch.no_grad():
+                first = net(world.met).argmax(1)
+            before = int(rules.contradicted(statistics, first).sum())
+            model = adapt(net, way, source=world.source, seed=seed)
             if name == "elsewhere":
                 model.state.rules = _elsewhere(rules, statistics.shape[1], seed)  # type: ignore[assignment]
-            for _ in range(passes):
-                for batch in world.met.split(world.batch):  # type: ignore[no-untyped-call]
-                    model(batch)
+            for batch in world.met.split(world.batch) * PASSES:  # type: ignore[no-untyped-call]
+                model(batch)
             with torch.no_grad():
                 last = model.state.predict(world.met).argmax(1)
             after = int(rules.contradicted(statistics, last).sum())
@@ -196,7 +203,7 @@ def _measured(worlds: list[_World], way: Sqrl, told: str) -> Iterator[Measured]:
             gained[name].append(float((last == world.labels).double().mean() - (first == world.labels).double().mean()))
             counts[name].append(f"{before} -> {after}")
     size = f"{len(worlds)} seeds, {len(worlds[0].met):,} samples each; interval over seeds"
-    for name, label in (("passes", f"{PASSES} passes"), ("one", "one pass")):
+    for name, label in (("scale", "scale and shift"), ("whole", "every weight")):
         share = bootstrap_mean(np.array(fell[name]), seed=106)
         yield Measured.at_least(
             f"{label}: share of the violations that adaptation removes ({', '.join(counts[name])})", value=share.estimate,
@@ -204,8 +211,8 @@ def _measured(worlds: list[_World], way: Sqrl, told: str) -> Iterator[Measured]:
         )  # fmt: skip
         loss = bootstrap_mean(-np.array(gained[name]), seed=106)
         yield Measured.at_most(f"{label}: accuracy lost by it", value=loss.estimate, interval=(loss.low, loss.high), bound=0.01, data=told, size=size)
-    control = bootstrap_mean(np.array(fell["passes"]) - np.array(fell["elsewhere"]), seed=106)
+    control = bootstrap_mean(np.array(fell["scale"]) - np.array(fell["elsewhere"]), seed=106)
     yield Measured.above(
-        f"{PASSES} passes: share removed less that with the rules on other statistics ({np.mean(fell['elsewhere']):.3f})", value=control.estimate,
+        f"scale and shift: share removed less that with the rules on other statistics ({np.mean(fell['elsewhere']):.3f})", value=control.estimate,
         bound=0.0, interval=(control.low, control.high), data=told, size=size,
     )  # fmt: skip

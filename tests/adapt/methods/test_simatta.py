@@ -55,7 +55,7 @@ def test_each_new_cluster_is_stood_for_once_and_known_ones_are_not():
 
 def test_no_sample_below_the_threshold_is_asked_for_and_the_budget_holds(net, stream):
     oracle = Asked(stream)
-    model = adapt(net, Simatta(high=0.02, budget=15, lr=0.0, freeze=True), oracle=oracle)
+    model = adapt(net, Simatta(high=0.02, budget=15, lr=0.0, steps=1), oracle=oracle)
     inputs = torch.cat([batch.inputs for batch in stream])
     for batch in stream:
         model(batch.inputs)
@@ -64,7 +64,7 @@ def test_no_sample_below_the_threshold_is_asked_for_and_the_budget_holds(net, st
     with torch.no_grad():
         assert float(entropy(net(inputs))[oracle.ids].min()) >= 0.02
     paid = Oracle(stream, budget=15)
-    again = adapt(net, Simatta(high=0.02, budget=15), oracle=paid)
+    again = adapt(net, Simatta(high=0.02, budget=15, steps=1), oracle=paid)
     for batch in stream:
         again(batch.inputs)  # asking for more would be refused
     assert len(paid.asked) <= 15
@@ -72,14 +72,14 @@ def test_no_sample_below_the_threshold_is_asked_for_and_the_budget_holds(net, st
 
 def test_the_prediction_comes_before_the_label(net, stream):
     first = next(iter(stream))
-    told, lied = (adapt(net, Simatta(lr=0.1), oracle=Asked(stream, answer)) for answer in (None, 3))
+    told, lied = (adapt(net, Simatta(lr=0.1, steps=5), oracle=Asked(stream, answer)) for answer in (None, 3))
     assert torch.equal(told(first.inputs), lied(first.inputs))
     assert not torch.equal(told(first.inputs), lied(first.inputs))
 
 
 def test_the_same_batch_again_asks_for_next_to_nothing(net, stream):
     oracle = Asked(stream)
-    model = adapt(net, Simatta(growth=0, lr=0.0, freeze=True), oracle=oracle)
+    model = adapt(net, Simatta(growth=0, lr=0.0, steps=1), oracle=oracle)
     batch = next(iter(stream)).inputs
     model(batch)
     once = len(oracle.ids)
@@ -89,7 +89,7 @@ def test_the_same_batch_again_asks_for_next_to_nothing(net, stream):
 
 
 def test_sure_samples_are_those_of_the_frozen_model_under_its_labels(net, stream):
-    model = adapt(net, Simatta(low=0.2, lr=0.1, sure=5), oracle=Asked(stream))
+    model = adapt(net, Simatta(low=0.2, lr=0.1, sure=5, steps=5), oracle=Asked(stream))
     for batch in list(stream)[:2]:
         model(batch.inputs)
     kept = model.state.sure
@@ -109,7 +109,7 @@ def test_an_answer_that_there_is_no_class_teaches_nothing_and_is_paid_for(net, s
 
 
 def test_without_a_budget_nothing_moves(net, stream):
-    model = adapt(net, Simatta(budget=0, freeze=True), oracle=Asked(stream))
+    model = adapt(net, Simatta(budget=0), oracle=Asked(stream))
     batch = next(iter(stream)).inputs
     with torch.no_grad():
         assert torch.equal(model(batch), net(batch))
@@ -146,7 +146,7 @@ def test_a_step_goes_down_the_weighted_losses_of_one_sample_of_each_kind(net, st
 
 @pytest.mark.parametrize("freeze", [True, False])
 def test_statistics_move_while_it_learns_unless_they_are_frozen(net, stream, freeze):
-    model = adapt(net, Simatta(lr=0.0, freeze=freeze), oracle=Asked(stream))
+    model = adapt(net, Simatta(lr=0.0, steps=1, freeze=freeze), oracle=Asked(stream))
     batch = next(iter(stream)).inputs
     model(batch)
     with torch.no_grad():
