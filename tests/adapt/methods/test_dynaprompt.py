@@ -95,6 +95,23 @@ def test_chosen_prompts_are_surer_and_steadier_than_the_initial_one(towers):
         assert float(state.offsets[chosen[0]].abs().max()) == 0.0  # a fresh one
 
 
+def test_a_prompt_must_be_both_surer_and_steadier_and_all_that_are_are_chosen(towers):
+    """Forty prompts at random: every pairing of surer or not and steadier or not is among them."""
+    state = adapt(towers, DynaPrompt(views=8, prompts=40)).state
+    state.offsets.normal_(0.0, 0.3, generator=torch.Generator().manual_seed(0))
+    state.used = list(range(40))
+    seen = towers.seen(images(8, seed=20, shift=0.5)).detach()
+    with torch.no_grad():
+        p = state._logits(seen, torch.cat([torch.zeros_like(state.offsets[:1]), state.offsets])).softmax(2)
+    doubt = torch.special.entr(p).sum(2).mean(1)
+    steady = p[:, 0].amax(1) - p[:, 1:].amax(2).mean(1)
+    kinds = list(zip((doubt < doubt[0])[1:].tolist(), (steady > steady[0])[1:].tolist(), strict=True))
+    assert len(set(kinds)) == 4
+    wanted = [slot for slot, kind in enumerate(kinds) if kind == (True, True)]
+    assert state._chosen(seen) == wanted
+    assert state.used == [slot for slot in range(40) if slot not in wanted] + wanted  # the last chosen are the last to be given up
+
+
 def test_samples_of_one_batch_come_one_after_another(towers):
     whole = adapt(towers, DynaPrompt(**FEW))(images(6, shift=0.5))
     model = adapt(towers, DynaPrompt(**FEW))
