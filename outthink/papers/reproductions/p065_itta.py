@@ -4,8 +4,8 @@ The paper: a consistency loss is learnt so that its gradient points where the ma
 
 Here: scikit-learn's digits in three domains of contrast and brightness to learn on, and a fourth of contrast 0.15 on black, five seeds. The
 gradients are compared on training batches by the same network, with the learnt net and with it as it starts; accuracy is paired over images.
-Settings were fixed before any number was seen: the method's own, batches of 100. Both cosines are negative: the learnt gradient points less
-far away from the main one than the fixed does, not towards it, after five epochs that hardly move the learnt net. Not covered: DomainBed.
+Settings were fixed before any number was seen: the method's own, batches of 100. In five epochs the learnt net moves by .007 a weight at most
+(published: 5,000 steps of 5e-6, .025), so little is to be expected of it. Not covered: DomainBed.
 """
 
 from __future__ import annotations
