@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from outthink.cli.app import run as cli
 from outthink.core.completion import Completion
 from outthink.core.data import cache_folder
 from outthink.core.errors import ModelError
@@ -86,6 +87,18 @@ def test_a_probe_is_used_by_connect():
         return [body.get("n", 1) for body in stub.bodies]
 
     assert asyncio.run(go()) == [2, 2]
+
+
+def test_the_command_shows_the_findings_in_words(capsys: pytest.CaptureFixture[str]):
+    async def go() -> None:
+        stub = Stub()
+        async with serving(stub):
+            assert await asyncio.to_thread(cli, ["probe", stub.url]) == 0
+
+    asyncio.run(go())
+    shown = capsys.readouterr().out
+    assert "16 choices in one request" in shown
+    assert "None" not in shown
 
 
 def test_a_damaged_or_older_probe_is_made_again():
