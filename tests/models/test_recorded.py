@@ -143,6 +143,7 @@ class TestVllm:
 
     def test_chat_and_raw_completions_give_the_same_streamed_or_not(self, tape: Tape):
         ends = [tape.ends(scene)[0] for scene in ("prefix", "prefix streamed", "raw prefix", "raw prefix streamed")]
+        assert {type(end) for end in ends} == {Completion}
         assert len({(end.text, end.token_logprobs, end.top_logprobs, end.usage) for end in ends if isinstance(end, Completion)}) == 1
 
     def test_its_own_samplers_are_off(self, tape: Tape):
