@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
+from outthink.cli.groups import HELP
 from outthink.core.errors import OutthinkError, UsageError, nearest
 
 # command -> module:attribute, in the order of `--help`; an attribute is a function or a Typer group
@@ -43,7 +44,18 @@ class _Lazy(TyperGroup):  # Any: the types of the option parser inside typer are
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
+    listing = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.listing = False
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if self.listing and cmd_name in HELP:
+            return TyperCommand(cmd_name, help=HELP[cmd_name])
         target = COMMANDS.get(cmd_name)
         if target is None:
             return None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from outthink.cli.app import COMMANDS, run, settings
+from outthink.cli.groups import HELP
 from outthink.core.errors import UsageError
 
 
@@ -113,6 +114,16 @@ def test_methods_and_papers_are_read_from_the_code(capsys: pytest.CaptureFixture
     assert "strategy majority_vote" in papers[5]["implemented_by"]
     assert "adaptation becotta" in papers[94]["implemented_by"]
     assert papers[113]["reproductions"]
+
+
+def test_the_list_of_commands_imports_no_group_of_them() -> None:
+    code = "import sys; from outthink.cli.app import run; run(['--help']); print([m for m in sys.modules if m.startswith('outthink.cli.laws.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    for group in ("laws", "adapt"):
+        shown = subprocess.run([sys.executable, "-m", "outthink", group, "--help"], capture_output=True, text=True, check=True)
+        assert HELP[group][:30] in shown.stdout
+        assert HELP[group][:30] in done.stdout
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

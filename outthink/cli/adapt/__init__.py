@@ -8,10 +8,11 @@ from outthink.cli.adapt.audit import audit
 from outthink.cli.adapt.catalogue import list_methods, show
 from outthink.cli.adapt.compare import compare
 from outthink.cli.adapt.run import run
+from outthink.cli.groups import HELP
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True,
-    help="Test-time adaptation: run a classifier on a stream that drifts, with a method that adapts it as it goes.",
+    help=HELP["adapt"],
     epilog="Begin with: outthink adapt list; outthink adapt run --method tent; outthink adapt compare tent rotta --stream correlated",
 )  # fmt: skip
 app.command("list")(list_methods)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from outthink.cli.groups import HELP
 from outthink.cli.laws.audit import audit
 from outthink.cli.laws.catalogue import list_laws, show
 from outthink.cli.laws.compare import compare
@@ -13,7 +14,7 @@ from outthink.cli.laws.predict import predict
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True,
-    help="Scaling laws: fit them with honest intervals, hold them against unseen runs, compare them, and plan with them.",
+    help=HELP["laws"],
     epilog="Begin with: outthink laws list; outthink laws show chinchilla; outthink laws fit chinchilla runs.csv --out my-fit",
 )  # fmt: skip
 app.command("list")(list_laws)
