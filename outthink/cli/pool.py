@@ -62,9 +62,12 @@ def import_recording(
     path: File,
 ) -> None:
     """Import recorded generations, with their labels and scores, as a pool."""
+    from outthink.cli.working import working
     from outthink.evaluate.recordings import import_recording as bring
 
-    bring(source, path)
+    with working(False) as say:
+        say(f"importing {source}", None, None)
+        bring(source, path)
     show(path)
 
 
@@ -121,6 +124,7 @@ def replay(
 
     import anyio
 
+    from outthink.cli.progress import display
     from outthink.cli.run import read_budgets, read_seeds
     from outthink.core.pool import Pool
     from outthink.core.request import Sampling
@@ -133,9 +137,10 @@ def replay(
     chosen = load(problems, prompt=prompt, shots=shots, limit=limit)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=chosen.stop)
     built = tuple(spec(one) for one in strategies)
-    done = anyio.run(
-        partial(work, Pool.open(pool), built, chosen, read_budgets(budgets), seeds=read_seeds(seeds), sampling=sampling)  # type: ignore[arg-type]
-    )
+    wanted = read_budgets(budgets), read_seeds(seeds)
+    with display(as_json) as (step, event):
+        task = partial(work, Pool.open(pool), built, chosen, wanted[0], seeds=wanted[1], sampling=sampling, progress=step, listen=event)  # type: ignore[arg-type]
+        done = anyio.run(task)
     report = report_of(done)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=1, ensure_ascii=False))

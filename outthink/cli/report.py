@@ -23,18 +23,23 @@ def report(
     """Show what a run measured: accuracy with intervals, paired gain, cost, the majority baseline at equal tokens, random choice, oracle."""
     import json
 
+    from outthink.cli.working import working
     from outthink.evaluate.report import build, terminal, write_html, write_json, write_markdown, write_png
     from outthink.evaluate.run import Run
 
     with Run.open(run) as source:
-        built = build(source)
+        with working(as_json) as say:
+            say("computing intervals and curves", None, None)
+            built = build(source)
         if as_json:
             typer.echo(json.dumps(built.to_json(), indent=1, ensure_ascii=False))
         else:
             terminal(built)
         for path, write in ((html, write_html), (png, write_png), (markdown, write_markdown), (json_file, write_json)):
             if path is not None:
-                write(built, path)
+                with working(as_json) as say:
+                    say(f"writing {path}", None, None)
+                    write(built, path)
                 typer.echo(f"written: {path}", err=True)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from outthink.core.errors import DataError
 from outthink.core.pool import Pool
 from outthink.core.protocols import Strategy
 from outthink.core.request import Sampling
+from outthink.core.shared import Event
 from outthink.core.spend import Budget
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import Run, run
+from outthink.evaluate.work import Progress
 from outthink.models.replay import ReplayModel
 from outthink.problems.sets import ProblemSet
 
@@ -26,6 +28,8 @@ async def replay(
     sampling: Sampling = Sampling(),
     model: str | None = None,
     folder: Path | str | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    listen: Callable[[Event], None] | None = None,
 ) -> Run:
     """Run strategies with the pool as the model. What the pool does not hold is missing in the records, never invented.
 
@@ -36,6 +40,7 @@ async def replay(
         strategies, problems, budgets, seeds, sampling: as in `Plan`; with the sampling that filled the pool every sample is found.
         model: `name@engine`, where the pool holds several models' samples.
         folder: where to record; in memory if None.
+        progress, listen: as in `run`.
 
     Raises:
         DataError: the pool was drawn from another set, whose problems have the same names.
@@ -48,4 +53,4 @@ async def replay(
             f"{problems.keys[other]!r}; name the set that the pool was drawn from, with its seed"
         )
     plan = Plan(tuple(strategies), problems, tuple(budgets), tuple(seeds), sampling, model=f"replay:{pool.journal.path}")
-    return await run(plan, ReplayModel(pool, model=model), folder)
+    return await run(plan, ReplayModel(pool, model=model), folder, progress=progress, listen=listen)

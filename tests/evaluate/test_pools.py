@@ -68,7 +68,9 @@ def test_replaying_is_what_the_model_would_have_given(tmp_path: Path) -> None:
     model = latent(problems)
     anyio.run(partial(pools.build, problems, model, 8, path))
     before = model.served.calls
-    done = anyio.run(partial(replay, Pool.open(path), [MajorityVote(), BestOfN()], problems, (8,)))
+    steps: list[int] = []
+    done = anyio.run(partial(replay, Pool.open(path), [MajorityVote(), BestOfN()], problems, (8,), progress=lambda step: steps.append(step.done)))
+    assert steps == list(range(41))
     assert model.served.calls == before
     assert done.complete
     assert not any(record.missing for record in done.records)
