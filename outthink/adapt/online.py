@@ -169,6 +169,8 @@ def run_online(model: Adapted, stream: Stream, *, progress: Progress | None = No
     pieces: list[Tensor] = []
     tally = Tally(stream)
     for done, batch in enumerate(stream, start=1):
+        if stream.fresh(batch):
+            restart(model)
         start = time.perf_counter()
         logits = model(batch.inputs)
         spent += time.perf_counter() - start
@@ -177,6 +179,20 @@ def run_online(model: Adapted, stream: Stream, *, progress: Progress | None = No
         if progress is not None:
             progress(done, len(stream), error)
     return joined(pieces, stream, _difference(model.cost, before), spent)
+
+
+def restart(model: Adapted) -> None:
+    """Reset a model where its stream says so; what was spent before stays counted.
+
+    Raises:
+        ValueError: the method asks for labels by their position since its start, which is no position of the stream after a reset.
+    """
+    if "labels" in model.contract.needs:
+        raise ValueError(f"{type(model.method).__name__} asks for labels by position and cannot be reset within a stream; take a continual one")
+    spent = model.cost
+    model.reset()
+    model.cost.forwards += spent.forwards
+    model.cost.backwards += spent.backwards
 
 
 class Tally:

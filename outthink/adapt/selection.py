@@ -46,7 +46,7 @@ def run_protocol(
     wrong = seen = 0
     spent = 0.0
     for done, batch in enumerate(stream, start=1):
-        if episodic:
+        if episodic or stream.fresh(batch):
             model.reset()
         labels = stream.labels(batch.ids)
         known = labels != UNKNOWN

@@ -5,15 +5,15 @@
         logits = model(batch.inputs)
     labels = stream.labels(batch.ids)      # for whoever scores, never for a method
 
-Orders: `independent`, `continual` (one domain after another), `gradual` (a sequence of severities up and down), `mixed` (all domains at once),
-`correlated` (Dirichlet: classes come in runs), `label_shifted` and `long_tailed` (class shares), `open_world` (unknown classes among the
-known), `video` (neighbouring frames). A method that may pay for labels gets an `Oracle`.
+Orders: `independent` (each domain from a fresh start), `continual` (one domain after another), `gradual` (a sequence of severities up and
+down), `mixed` (all domains at once), `correlated` (Dirichlet: classes come in runs), `label_shifted` and `long_tailed` (class shares),
+`open_world` (unknown classes among the known), `video` (neighbouring frames). A method that may pay for labels gets an `Oracle`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -58,12 +58,14 @@ class Stream:
     Args:
         domains: where samples come from.
         order: (length, 2) rows of (domain, sample).
-        batch: size of a batch; the last one may be smaller.
+        batch: size of a batch; the last one, and the last before a restart, may be smaller.
+        restarts: positions above 0, growing, at which a new batch begins and the model is reset.
     """
 
     domains: tuple[Domain, ...]
     order: Tensor
     batch: int
+    restarts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.batch < 1:
@@ -73,11 +75,18 @@ class Stream:
 
     def __len__(self) -> int:
         """Batches."""
-        return -(-len(self.order) // self.batch)
+        ends = (*self.restarts, len(self.order))
+        return sum(-(-(end - begin) // self.batch) for begin, end in zip((0, *self.restarts), ends, strict=True))
 
     def __iter__(self) -> Iterator[Batch]:
-        for ids in torch.arange(len(self.order)).split(self.batch):  # type: ignore[no-untyped-call]
-            yield Batch(torch.stack([self.domains[int(domain)].inputs[int(row)] for domain, row in self.order[ids]]), ids)
+        for part in torch.arange(len(self.order)).tensor_split(self.restarts):
+            for ids in part.split(self.batch):  # type: ignore[no-untyped-call]
+                inputs = torch.stack([self.domains[int(domain)].inputs[int(row)] for domain, row in self.order[ids]])
+                yield Batch(inputs, ids)
+
+    def fresh(self, batch: Batch) -> bool:
+        """Whether the model is to be reset before this batch: for whoever runs the stream."""
+        return int(batch.ids[0]) in self.restarts
 
     def labels(self, ids: Tensor | None = None) -> Tensor:
         """True classes of these samples, or of all: for whoever scores."""
@@ -116,9 +125,10 @@ class Oracle:
         return self.stream.labels(ids)
 
 
-def independent(domain: Domain, *, batch: int, seed: int) -> Stream:
-    """One domain in random order."""
-    return continual([domain], batch=batch, seed=seed)
+def independent(*domains: Domain, batch: int, seed: int) -> Stream:
+    """Each domain in random order, from a fresh start: the model is reset before each."""
+    ends = torch.tensor([len(domain.labels) for domain in domains]).cumsum(0).tolist()
+    return replace(continual(domains, batch=batch, seed=seed), restarts=tuple(ends[:-1]))
 
 
 def continual(domains: Sequence[Domain], *, batch: int, seed: int) -> Stream:
@@ -266,11 +276,12 @@ def in_turn(streams: Sequence[Stream]) -> Stream:
     """One stream after another, as one; batches are cut from the whole."""
     if not streams:
         raise ValueError("there is no stream to put in turn")
-    orders, before = [], 0
+    orders, restarts, before, samples = [], [], 0, 0
     for stream in streams:
         orders.append(stream.order + torch.tensor([before, 0]))
-        before += len(stream.domains)
-    return Stream(tuple(domain for stream in streams for domain in stream.domains), torch.cat(orders), streams[0].batch)
+        restarts += [samples + place for place in stream.restarts]
+        before, samples = before + len(stream.domains), samples + len(stream.order)
+    return Stream(tuple(domain for stream in streams for domain in stream.domains), torch.cat(orders), streams[0].batch, tuple(restarts))
 
 
 def video(domain: Domain, *, batch: int = 1) -> Stream:

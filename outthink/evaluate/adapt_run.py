@@ -20,7 +20,7 @@ from types import FrameType
 import torch
 
 from outthink.adapt.adapter import Adapted
-from outthink.adapt.online import Progress, Run, Tally, joined
+from outthink.adapt.online import Progress, Run, Tally, joined, restart
 from outthink.adapt.streams import Stream
 from outthink.core.errors import StoreError
 from outthink.core.files import write_whole
@@ -62,6 +62,8 @@ def play(
         for number, batch in enumerate(stream, start=1):
             if int(batch.ids[-1]) < done:
                 continue
+            if stream.fresh(batch):
+                restart(model)
             between, start = False, time.perf_counter()
             logits = model(batch.inputs)
             spent += time.perf_counter() - start

@@ -17,7 +17,7 @@ from outthink.adapt.methods.shot import Shot  # noqa: E402
 from outthink.adapt.methods.tent import Tent  # noqa: E402
 from outthink.adapt.online import Run, otsu, run_afterwards, run_online  # noqa: E402
 from outthink.adapt.selection import run_protocol  # noqa: E402
-from outthink.adapt.streams import UNKNOWN, Domain, continual, independent, mixed, open_world  # noqa: E402
+from outthink.adapt.streams import UNKNOWN, Domain, Stream, continual, independent, mixed, open_world  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +176,17 @@ def test_a_model_without_dropout_or_draws_runs_the_same_twice(net):
     first = run_online(model, stream)
     model.reset()
     assert torch.equal(run_online(model, stream).logits, first.logits)
+
+
+def test_a_stream_with_restarts_resets_the_model_there_and_counts_all_that_was_spent():
+    first, second = domain("a", seed=1), domain("b", seed=2, shift=1.0)
+    model = adapt(trained(), Tent(lr=1e-2))
+    together = run_online(model, independent(first, second, batch=32, seed=0))
+    order = independent(first, second, batch=32, seed=0).order
+    alone = []
+    for part, rows in enumerate((order[: len(first.labels)], order[len(first.labels) :])):
+        model.reset()
+        alone.append(run_online(model, Stream((first, second), rows, 32)))
+        assert part == int(rows[0, 0])
+    assert torch.equal(together.logits, torch.cat([run.logits for run in alone]))
+    assert together.cost.backwards == sum(run.cost.backwards for run in alone) == len(order)

@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
 
+from outthink.adapt.orders import ORDERS, lookup  # noqa: E402
 from outthink.adapt.streams import (  # noqa: E402
     UNKNOWN,
     Batch,
@@ -22,6 +23,7 @@ from outthink.adapt.streams import (  # noqa: E402
     open_world,
     video,
 )
+from outthink.core.spec import build  # noqa: E402
 
 
 def domain(name="a", count=400, classes=10, start=0.0):
@@ -128,3 +130,34 @@ def test_streams_in_turn_are_one_after_another_with_their_own_domains():
     assert both.shifts().unique().tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="no stream"):
         in_turn([])
+
+
+def test_an_independent_stream_begins_a_batch_and_a_fresh_model_at_every_domain():
+    parts = [domain("a", count=70), domain("b", count=30, start=1000), domain("c", count=64, start=2000)]
+    stream = independent(*parts, batch=32, seed=0)
+    assert [(len(batch.ids), stream.fresh(batch)) for batch in stream] == [(32, False), (32, False), (6, False), (30, True), (32, True), (32, False)]
+    assert len(stream) == 6
+    assert torch.equal(stream.order, continual(parts, batch=32, seed=0).order)
+    both = in_turn([stream, stream])
+    assert both.restarts == (70, 100, 234, 264)
+    assert len(both) == sum(1 for _ in both)
+
+
+def nobody(like, count):
+    raise AssertionError("no unknown samples are wanted")
+
+
+def test_knobs_of_a_spec_reach_the_stream():
+    parts = [domain("a"), domain("b", start=1000)]
+
+    def made(text, strangers=nobody):
+        return build(text, "stream", find=lambda name: lookup(name).cls).stream(parts, batch=64, seed=0, strangers=strangers)
+
+    assert runs(made("correlated(concentration=100.0)")) < 0.97 < runs(made("correlated(concentration=0.001)"))
+    counts = torch.bincount(made("long_tailed(ratio=0.1)").labels())
+    assert counts[9] == 10 * counts[0]
+    assert torch.bincount(made("label_shifted(shares=[1, 0, 0, 0, 0, 0, 0, 0, 0, 3])").labels()).tolist() == [26, 0, 0, 0, 0, 0, 0, 0, 0, 80]
+    assert made("independent").restarts == (400,)
+    strange = made("open_world(ratio=0.25)", strangers=lambda like, count: torch.full((count, 1), -1.0))
+    assert int((strange.labels() == UNKNOWN).sum()) == 200
+    assert set(ORDERS) == {"independent", "continual", "gradual", "mixed", "correlated", "long_tailed", "label_shifted", "open_world", "video"}

@@ -22,8 +22,12 @@ def outthink(*arguments, cwd=None):
 
 def test_list_and_show_are_read_from_the_code():
     listed = json.loads(outthink("list", "--json").stdout)
-    names = {one["name"] for one in listed}
+    names = {one["name"] for one in listed["methods"]}
     assert {"source", "bn_adapt", "tent", "rotta", "unmix", "cotta", "memo", "note", "ttac"} <= names
+    streams = {one["name"]: one["knobs"] for one in listed["streams"]}
+    assert streams["correlated"] == {"concentration": "0.1", "slots": "None"}
+    assert {"independent", "continual", "gradual", "mixed", "long_tailed", "label_shifted", "open_world", "video"} < set(streams)
+    assert "concentration" in outthink("show", "correlated").stdout
     shown = outthink("show", "rotta").stdout
     for word in ("alpha", "nu", "teacher", "batch norm", "0.05"):
         assert word in shown
@@ -112,8 +116,13 @@ def test_a_killed_run_goes_on(tmp_path):
         (["run", "--model", "net"], "MODULE:FUNCTION"),
         (["run", "--model", "no_such_module:make"], "cannot be imported"),
         (["run", "--model", "no_such.py:make"], "no such file"),
-        (["run", "--stream", "label_shifted"], "--share"),
-        (["run", "--stream", "label_shifted", "--share", "1"], "10 numbers"),
+        (["run", "--stream", "label_shifted"], "needs shares"),
+        (["run", "--stream", "label_shifted(shares=[1])"], "10 numbers"),
+        (["run", "--stream", "label_shifted(shares=3)"], "shares=[10, 1, 1]"),
+        (["run", "--stream", "correlatd"], "Did you mean correlated"),
+        (["run", "--stream", "correlated(concentraton=0.1)"], "'concentration'"),
+        (["run", "--stream", "correlated(concentration=0)"], "above 0"),
+        (["run", "--stream", "independent", "--method", "simatta"], "--stream continual"),
         (["run", "--stream", "gradual", "--corruption", "none"], "severities"),
         (["show", "tant"], "tent"),
     ],

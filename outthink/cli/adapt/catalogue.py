@@ -1,4 +1,4 @@
-"""`outthink adapt list` and `outthink adapt show`: the methods, read from the code."""
+"""`outthink adapt list` and `outthink adapt show`: the methods and the streams, read from the code."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ import typer
 from outthink.cli.options import Json
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from outthink.adapt.method import Entry
+    from outthink.adapt.orders import Entry as Order
 
 
 def list_methods(paper: Annotated[int | None, typer.Option(help="Only those of one paper.")] = None, as_json: Json = False) -> None:
-    """List the methods of adaptation with what each one needs and changes."""
+    """List the methods of adaptation with what each one needs and changes, and the streams that they can be tried on."""
     import json
 
     from rich.console import Console
@@ -22,8 +25,11 @@ def list_methods(paper: Annotated[int | None, typer.Option(help="Only those of o
     from rich.table import Table
 
     found = [entry for entry in _methods().values() if paper in (None, *entry.papers)]
+    from outthink.adapt.orders import ORDERS
+
     if as_json:
-        typer.echo(json.dumps([_json(entry) for entry in found], indent=1, ensure_ascii=False))
+        streams = [_stream(entry) for entry in ORDERS.values()]
+        typer.echo(json.dumps({"methods": [_json(entry) for entry in found], "streams": streams}, indent=1, ensure_ascii=False))
         return
     console = Console()
     if not found:
@@ -37,11 +43,18 @@ def list_methods(paper: Annotated[int | None, typer.Option(help="Only those of o
             f"[bold]{escape(entry.name)}[/bold]", escape(entry.summary), predicts, ", ".join(contract.needs), " ".join(map(str, entry.papers))
         )
     console.print(table)
+    if paper is None:
+        console.print()
+        kinds = Table("stream", "in which order samples come", "knobs", box=None, pad_edge=False)
+        for kind in ORDERS.values():
+            knobs = ", ".join(f"{field.name}={_default(field)}" for field in dataclasses.fields(kind.cls))
+            kinds.add_row(f"[bold]{escape(kind.name)}[/bold]", escape(kind.summary), escape(knobs))
+        console.print(kinds)
     console.print("\n`outthink adapt show NAME` has its knobs and its contract.", highlight=False)
 
 
-def show(name: Annotated[str, typer.Argument(help="A method, as `outthink adapt list` has it.")], as_json: Json = False) -> None:
-    """Show one method: its knobs with their defaults, what it promises, and what it costs.
+def show(name: Annotated[str, typer.Argument(help="A method or a stream, as `outthink adapt list` has it.")], as_json: Json = False) -> None:
+    """Show one method or stream: its knobs with their defaults, what it promises, and what it costs.
 
     Example: outthink adapt show rotta
     """
@@ -54,7 +67,21 @@ def show(name: Annotated[str, typer.Argument(help="A method, as `outthink adapt 
 
     _methods()
     from outthink.adapt.method import lookup
+    from outthink.adapt.orders import ORDERS
 
+    if name in ORDERS:
+        kind = ORDERS[name]
+        if as_json:
+            typer.echo(json.dumps(_stream(kind), indent=1, ensure_ascii=False))
+            return
+        console = Console()
+        console.print(f"[bold]{kind.name}[/bold]  a stream\n")
+        console.print(inspect.getdoc(kind.cls) or "", markup=False, highlight=False)
+        if dataclasses.fields(kind.cls):
+            console.print()
+            console.print(_knobs(kind.cls))
+        console.print(f"\nexample  outthink adapt compare tent --stream {kind.name}", highlight=False)
+        return
     entry = lookup(name)
     if as_json:
         typer.echo(json.dumps(_json(entry), indent=1, ensure_ascii=False))
@@ -66,10 +93,7 @@ def show(name: Annotated[str, typer.Argument(help="A method, as `outthink adapt 
     console.print()
     console.print(inspect.getdoc(entry.cls) or "", markup=False, highlight=False)
     console.print()
-    knobs = Table("knob", "default", box=None, pad_edge=False)
-    for field in dataclasses.fields(entry.cls):
-        knobs.add_row(field.name, _default(field))
-    console.print(knobs)
+    console.print(_knobs(entry.cls))
     facts = Table(show_header=False, box=None, pad_edge=False)
     for label, told in (
         ("predicts", f"{contract.predicts} its step, with the {contract.network}"),
@@ -80,6 +104,20 @@ def show(name: Annotated[str, typer.Argument(help="A method, as `outthink adapt 
     console.print()
     console.print(facts)
     console.print(f"\nexample  outthink adapt run --method {entry.name} --stream continual", highlight=False)
+
+
+def _knobs(cls: type) -> Table:
+    from rich.table import Table
+
+    table = Table("knob", "default", box=None, pad_edge=False)
+    for field in dataclasses.fields(cls):
+        table.add_row(field.name, _default(field))
+    return table
+
+
+def _stream(entry: Order) -> dict[str, object]:
+    knobs = {field.name: _default(field) for field in dataclasses.fields(entry.cls)}
+    return {"name": entry.name, "summary": entry.summary, "knobs": knobs}
 
 
 def _methods() -> dict[str, Entry]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from outthink.cli.adapt.ending import ended
-from outthink.cli.adapt.world import Batch, Corruptions, DataName, LabelBudget, Limit, ModelFile, Shares, SourceName, StreamName, UnknownFolder
+from outthink.cli.adapt.world import Batch, Corruptions, DataName, LabelBudget, Limit, ModelFile, SourceName, StreamName, UnknownFolder
 from outthink.cli.options import Json, Quiet, Seed
 from outthink.cli.working import working
 
@@ -20,7 +20,6 @@ def compare(
     source: SourceName = None,
     stream: StreamName = "continual",
     corruption: Corruptions = None,
-    share: Shares = None,
     unknown: UnknownFolder = None,
     batch: Batch = 64,
     limit: Limit = None,
@@ -43,7 +42,7 @@ def compare(
     from outthink.evaluate.adapt_report import AdaptReport
     from outthink.evaluate.adapt_run import play
 
-    wanted = Wanted(model, data, source, stream, corruption, batch, limit, seed, share, unknown)
+    wanted = Wanted(model, data, source, stream, corruption, batch, limit, seed, unknown)
     with working(quiet) as say:
         ways = {text: method_of(text) for text in method}
         here = world(wanted, say)

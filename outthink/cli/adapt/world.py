@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from outthink.adapt.adapter import Adapted
     from outthink.adapt.data import Images
     from outthink.adapt.method import Method
+    from outthink.adapt.orders import Order
     from outthink.adapt.source import Source
     from outthink.adapt.streams import Domain, Stream
 
@@ -34,19 +35,18 @@ DataName = Annotated[str, typer.Option("--data", "-d", help="digits, cifar10, or
 SourceName = Annotated[
     str | None, typer.Option("--source", help="Folder of images that the model was trained on, for methods that keep something of it.")
 ]
-STREAMS = {
-    "continual": "one domain after another", "gradual": "each corruption through severities 1 to 5 and back", "mixed": "all domains shuffled",
-    "correlated": "classes in runs", "long_tailed": "class shares falling by 20", "label_shifted": "class shares of --share",
-    "open_world": "unknown images among the known", "video": "files in the order of their names",
-}  # fmt: skip
-StreamName = Annotated[str, typer.Option("--stream", "-s", help="; ".join(f"{name}: {what}" for name, what in STREAMS.items()) + ".")]
+StreamName = Annotated[
+    str,
+    typer.Option(
+        "--stream", "-s", help="The order of the samples with its knobs, such as 'correlated(concentration=0.1)'; outthink adapt list has all."
+    ),
+]
 Corruptions = Annotated[
     list[str] | None,
     typer.Option("--corruption", "-c", help="NAME or NAME:SEVERITY (1 to 5), several times for several domains; none takes the images as they are."),
 ]
 Batch = Annotated[int, typer.Option("--batch", "-b", min=1, help="Samples a batch.")]
 Limit = Annotated[int | None, typer.Option(min=2, help="Most images of each domain.")]
-Shares = Annotated[list[float] | None, typer.Option("--share", min=0.0, help="For label_shifted: a number for each class in order, repeated.")]
 UnknownFolder = Annotated[
     Path | None, typer.Option("--unknown", help="For open_world: a folder of images of no known class; collages of several images if left out.")
 ]
@@ -60,7 +60,6 @@ class Wanted:
 
     Args:
         model, data, source, stream, corruptions, batch, limit, seed: as the options have it.
-        shares: of the classes, for label_shifted.
         unknown: folder of images of no known class, for open_world.
     """
 
@@ -72,12 +71,11 @@ class Wanted:
     batch: int
     limit: int | None
     seed: int
-    shares: list[float] | None = None
     unknown: Path | None = None
 
     def plan(self) -> dict[str, object]:
         """Plain data."""
-        plain = {name: getattr(self, name) for name in ("model", "data", "source", "stream", "batch", "limit", "seed", "shares")}
+        plain = {name: getattr(self, name) for name in ("model", "data", "source", "stream", "batch", "limit", "seed")}
         return plain | {"unknown": None if self.unknown is None else str(self.unknown)}
 
 
@@ -111,24 +109,27 @@ def world(wanted: Wanted, say: Say) -> World:
         UsageError: a name is unknown, or things do not go together.
         DataError: images are not there or do not decode.
     """
-    from outthink.core.errors import UsageError, nearest, need
+    from outthink.core.errors import UsageError, need
 
     need("torch", extra="adapt")
-    if wanted.stream not in STREAMS:
-        raise UsageError(f"--stream {wanted.stream!r}: use one of {', '.join(STREAMS)}.{nearest(wanted.stream, list(STREAMS))}")
+    from outthink.adapt.orders import Video
+    from outthink.adapt.source import Source
+    from outthink.adapt.streams import Domain
+
+    order = order_of(wanted.stream)
     own = None if wanted.model is None else called(wanted.model)
     learnt, test = _images(wanted, 3 if own is None else wanted_channels(own), say)
     net = own if own is not None else built_in(wanted.data, learnt, wanted.seed, say)
     _agree(net, wanted, learnt, test)
-    usual = _USUAL if wanted.data in ("digits", "cifar10") and wanted.stream != "video" else ("none",)
-    domains = _domains(test, wanted.corruptions or list(usual), wanted, say)
-    from outthink.adapt.source import Source
-    from outthink.adapt.streams import Domain
-
+    usual = _USUAL if wanted.data in ("digits", "cifar10") and not isinstance(order, Video) else ("none",)
+    domains = _domains(test, _named(wanted.corruptions or list(usual), order), wanted.seed, say)
     # the user's own test images are clean where they are known to be corrupted by us alone
     clean = None if wanted.source is None and wanted.data not in ("digits", "cifar10") else Domain("clean", test.inputs, test.labels)
     known = None if learnt is None else Source(learnt.inputs, learnt.labels)
-    stream = _ordered(wanted, domains, say)
+    try:
+        stream = order.stream(domains, batch=wanted.batch, seed=wanted.seed, strangers=lambda domain, count: _unknown(wanted, domain, count, say))
+    except ValueError as error:
+        raise error if isinstance(error, UsageError) else UsageError(f"--stream {wanted.stream}: {error}") from error
     facts: dict[str, object] = {
         "domains": [domain.name for domain in domains], "weights": fingerprint(net.state_dict().values()),
         "images": fingerprint([*(domain.inputs for domain in stream.domains), *(domain.labels for domain in stream.domains)]),
@@ -162,6 +163,19 @@ def method_of(text: str) -> Method:
     return made
 
 
+def order_of(text: str) -> Order:
+    """The kind of stream that a spec describes, such as `correlated(concentration=0.1)`.
+
+    Raises:
+        UsageError: the name or a knob is unknown, or a value does not fit.
+    """
+    from outthink.adapt.orders import lookup
+    from outthink.core.spec import build
+
+    made: Order = build(text, "stream", find=lambda name: lookup(name).cls)  # type: ignore[assignment]
+    return made
+
+
 def adapted(here: World, method: Method, seed: int, say: Say, *, labels: int | None = None) -> Adapted:
     """The world's model with a method, prepared first where the method asks for it.
 
@@ -176,6 +190,8 @@ def adapted(here: World, method: Method, seed: int, say: Say, *, labels: int | N
     from outthink.core.errors import UsageError
 
     here = several_domains(here, method, seed)
+    if "labels" in method.contract.needs and here.stream.restarts:
+        raise UsageError(f"{type(method).__name__} asks for labels by position in one stream, which a reset breaks: use --stream continual")
     budget = len(here.stream.order) if labels is None else labels
     oracle = Oracle(here.stream, budget=budget) if "labels" in method.contract.needs else None
     if oracle is not None and labels is not None and hasattr(method, "budget"):
@@ -294,64 +310,56 @@ def _agree(net: nn.Module, wanted: Wanted, learnt: Images | None, test: Images) 
         )
 
 
-def _domains(test: Images, corruptions: list[str], wanted: Wanted, say: Say) -> list[Domain]:
-    from outthink.adapt.corruptions import corrupt
-    from outthink.adapt.streams import Domain
+def _named(corruptions: list[str], order: Order) -> list[str]:
+    """With their severities: all up to the highest for a gradual stream."""
+    from outthink.adapt.orders import Gradual
     from outthink.core.errors import UsageError
 
-    if wanted.stream == "gradual":
-        names = [text.partition(":")[0] for text in corruptions]
-        if "none" in names:
-            raise UsageError("--stream gradual goes through the severities of each --corruption; name them, such as --corruption fog")
-        corruptions = [f"{name}:{severity}" for name in names for severity in range(1, 6)]
+    if not isinstance(order, Gradual):
+        return corruptions
+    names = [text.partition(":")[0] for text in corruptions]
+    if "none" in names:
+        raise UsageError("--stream gradual goes through the severities of each --corruption; name them, such as --corruption fog")
+    return [f"{name}:{severity}" for name in names for severity in range(1, order.highest + 1)]
+
+
+def _domains(test: Images, corruptions: list[str], seed: int, say: Say) -> list[Domain]:
+    from outthink.adapt.streams import Domain
+
     domains = []
     for number, text in enumerate(corruptions):
         name, _, severity = text.partition(":")
         say(f"corrupting: {name}", number, len(corruptions))
-        if name == "none":
-            domains.append(Domain("as they are", test.inputs, test.labels))
-            continue
-        if severity not in ("", "1", "2", "3", "4", "5"):
-            raise UsageError(f"--corruption {text!r}: the severity is 1 to 5, such as {name}:3")
-        try:
-            images = corrupt(test.inputs, name, severity=int(severity or 5), seed=wanted.seed)
-        except ValueError as error:
-            raise UsageError(f"--corruption {text!r}: {error}") from error
-        domains.append(Domain(f"{name} {severity or 5}", images, test.labels))
+        called = "as they are" if name == "none" else f"{name} {severity or 5}"
+        domains.append(Domain(called, corrupted(test.inputs, text, seed), test.labels))
     return domains
 
 
-def _ordered(wanted: Wanted, domains: list[Domain], say: Say) -> Stream:
-    from outthink.adapt import streams
+def corrupted(images: Tensor, text: str, seed: int) -> Tensor:
+    """Images under a corruption, written as NAME, NAME:SEVERITY or none.
+
+    Raises:
+        UsageError: there is no such corruption or severity, or the images do not fit.
+    """
+    from outthink.adapt.corruptions import corrupt
     from outthink.core.errors import UsageError
 
-    batch, seed = wanted.batch, wanted.seed
-    if wanted.stream == "label_shifted" and not wanted.shares:
-        raise UsageError("--stream label_shifted needs the shares of the classes: --share 10 --share 1 ..., one a class in order")
-    if wanted.stream == "mixed":
-        return streams.mixed(domains, batch=batch, seed=seed)
-    if wanted.stream == "correlated":
-        return streams.correlated(domains, batch=batch, seed=seed)
-    if wanted.stream == "gradual":
-        return streams.in_turn([streams.gradual(domains[at : at + 5], batch=batch, seed=seed) for at in range(0, len(domains), 5)])
-    if wanted.stream == "video":
-        return streams.in_turn([streams.video(domain, batch=batch) for domain in domains])
-    if wanted.stream == "open_world":
-        return streams.in_turn([_open(domain, wanted, say) for domain in domains])
+    name, _, severity = text.partition(":")
+    if name == "none":
+        return images
+    if severity not in ("", "1", "2", "3", "4", "5"):
+        raise UsageError(f"--corruption {text!r}: the severity is 1 to 5, such as {name}:3")
     try:
-        if wanted.stream == "long_tailed":
-            return streams.in_turn([streams.long_tailed(domain, ratio=20.0, batch=batch, seed=seed) for domain in domains])
-        if wanted.stream == "label_shifted":
-            return streams.in_turn([streams.label_shifted(domain, wanted.shares or [], batch=batch, seed=seed) for domain in domains])
+        return corrupt(images, name, severity=int(severity or 5), seed=seed)
     except ValueError as error:
-        raise UsageError(f"--stream {wanted.stream}: {error}") from error
-    return streams.continual(domains, batch=batch, seed=seed)
+        raise UsageError(f"--corruption {text!r}: {error}") from error
 
 
-def _open(domain: Domain, wanted: Wanted, say: Say) -> Stream:
-    from outthink.adapt.streams import collages, open_world
+def _unknown(wanted: Wanted, domain: Domain, count: int, say: Say) -> Tensor:
+    # under the shift of the domain, or it would be the shift that tells unknown samples from known ones
+    if wanted.unknown is None:
+        from outthink.adapt.streams import collages
 
-    count = len(domain.labels)
-    folder = wanted.unknown
-    found = collages(domain.inputs, domain.labels, count, seed=wanted.seed) if folder is None else strangers(folder, domain, say)
-    return open_world(domain, found, batch=wanted.batch, seed=wanted.seed, ratio=min(len(found), count) / count)
+        return collages(domain.inputs, domain.labels, count, seed=wanted.seed)
+    found = strangers(wanted.unknown, domain, say)
+    return found if domain.name == "as they are" else corrupted(found, domain.name.replace(" ", ":"), wanted.seed + 1)
