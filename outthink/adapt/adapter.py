@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +81,8 @@ class Adapted(nn.Module):
                 f"{type(self.method).__name__} works on images, (batch, channels, height, width), got shape {tuple(batch.shape)}; "
                 "tent, eata and t3a take any input"
             )
+        if batch.device != self._device:
+            raise ValueError(f"{name} is on {self._device} and the batch on {batch.device}; move it with batch.to({str(self._device)!r})")
         if not torch.isfinite(batch).all():
             bad = (~torch.isfinite(batch)).flatten(1).any(1)
             raise ValueError(
@@ -87,9 +91,12 @@ class Adapted(nn.Module):
         if self._shape is None:
             try:
                 with torch.no_grad():
-                    self._origin[0](batch[:1])
+                    given = self._origin[0](batch[:1])
             except RuntimeError as error:
                 raise ValueError(f"{name} does not take samples of shape {tuple(batch.shape[1:])}: {str(error).splitlines()[0]}") from error
+            if not isinstance(given, Tensor) or given.ndim != 2 or len(given) != 1:
+                gives = f"shape {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+                raise ValueError(f"{name} returns {gives} for one sample and must return logits, (1, classes); wrap it in a module that does")
             self._shape = tuple(batch.shape[1:])
         if tuple(batch.shape[1:]) != self._shape:
             raise ValueError(f"samples were {self._shape} so far and are {tuple(batch.shape[1:])} now; start another adapted model for another shape")
@@ -98,6 +105,10 @@ class Adapted(nn.Module):
         """Back to the first call: weights, buffers, optimiser, teacher, memory, counters and random state. A second run is identical."""
         self.state = self._started()
         super().train(False)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Take up a saved state, on whatever device it was saved or read; see `torch.nn.Module.load_state_dict`."""
+        return super().load_state_dict({name: _moved(value, self._device) for name, value in state_dict.items()}, strict, assign)
 
     def train(self, mode: bool = True) -> Adapted:
         """Has no effect: which layer uses which statistics is the method's business."""
@@ -118,17 +129,7 @@ def adapt(model: nn.Module, method: Method, *, source: Source | Tensor | None = 
     Raises:
         ValueError: the model is in train mode, has no parameters, computes in half precision, or lacks what the method needs.
     """
-    plain = getattr(model, "_orig_mod", model)
-    assert isinstance(plain, nn.Module)
-    name = type(plain).__name__
-    parameters = list(plain.parameters())
-    if not parameters:
-        raise ValueError(f"{name} has no parameters, so there is nothing to adapt")
-    if plain.training:
-        raise ValueError(f"{name} is in train mode; call model.eval() first, so that dropout is off and stored statistics are the ones you measured")
-    half = {str(parameter.dtype) for parameter in parameters if parameter.dtype in (torch.float16, torch.bfloat16)}
-    if half:
-        raise ValueError(f"{name} holds {', '.join(sorted(half))} weights, in which small steps are lost; adapt model.float()")
+    plain = adaptable(model)
     given = Source(source) if isinstance(source, Tensor) else source
     of, needs = type(method).__name__, method.contract.needs
     if any(need.startswith("source") for need in needs) and given is None:
@@ -140,6 +141,35 @@ def adapt(model: nn.Module, method: Method, *, source: Source | Tensor | None = 
     if "labels" in needs and oracle is None:
         raise ValueError(f"{of} asks for labels as it goes: give adapt(..., oracle=Oracle(stream, budget=300)), or your own with ask(positions)")
     return Adapted(plain, method, given, seed, oracle)
+
+
+def adaptable(model: nn.Module) -> nn.Module:
+    """The model itself, as it was before compilation, if it can adapt.
+
+    Raises:
+        ValueError: it is in train mode, has no parameters, or computes in half precision.
+    """
+    plain = getattr(model, "_orig_mod", model)
+    assert isinstance(plain, nn.Module)
+    name = type(plain).__name__
+    parameters = list(plain.parameters())
+    if not parameters:
+        raise ValueError(f"{name} has no parameters, so there is nothing to adapt")
+    if plain.training:
+        raise ValueError(f"{name} is in train mode; call model.eval() first, so that dropout is off and stored statistics are the ones you measured")
+    half = {str(parameter.dtype) for parameter in parameters if parameter.dtype in (torch.float16, torch.bfloat16)}
+    if half:
+        raise ValueError(f"{name} holds {', '.join(sorted(half))} weights, in which small steps are lost; adapt model.float()")
+    return plain
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    # banks and queues are no buffers, so torch leaves them where they were read
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {key: _moved(one, device) for key, one in value.items()}
+    return [_moved(one, device) for one in value] if isinstance(value, list) else value
 
 
 def _copied(model: nn.Module) -> nn.Module:

@@ -143,7 +143,7 @@ class State(nn.Module):
         if self.optimiser is not None and isinstance(state["optimiser"], dict):
             self.optimiser.load_state_dict(state["optimiser"])
         if isinstance(state["generator"], Tensor):
-            self.generator.set_state(state["generator"])
+            self.generator.set_state(state["generator"].cpu())  # draws are made there, wherever the networks are
         if isinstance(state["cost"], dict):
             self.cost = Cost(**state["cost"])
 

@@ -125,7 +125,7 @@ def _claim(folder: Path, plan: Mapping[str, object]) -> None:
 
 def _resume(folder: Path, model: Adapted) -> tuple[list[torch.Tensor], float]:
     try:
-        kept = torch.load(folder / STATE, weights_only=True)
+        kept = torch.load(folder / STATE, weights_only=True, map_location="cpu")  # a run may go on on another device
         model.load_state_dict(kept["model"])
         return [kept["logits"]], float(kept["seconds"])
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, pickle.UnpicklingError) as error:

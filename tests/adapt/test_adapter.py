@@ -10,6 +10,7 @@ from torch import nn  # noqa: E402
 from outthink.adapt.adapter import adapt  # noqa: E402
 from outthink.adapt.method import lookup, methods  # noqa: E402
 from outthink.adapt.methods.bn_adapt import BatchNormAdapt  # noqa: E402
+from outthink.adapt.methods.rotta import Rotta  # noqa: E402
 from outthink.adapt.methods.source_model import SourceModel  # noqa: E402
 from outthink.adapt.methods.tent import Tent  # noqa: E402
 from outthink.core.errors import UsageError  # noqa: E402
@@ -66,3 +67,44 @@ def test_an_unknown_method_names_the_nearest():
 def test_a_knob_outside_its_range_is_refused(knobs):
     with pytest.raises(ValueError, match="must be"):
         BatchNormAdapt(**knobs)
+
+
+class _Wrapped(torch.nn.Module):
+    def __init__(self, net, give):
+        super().__init__()
+        self.net, self.give = net, give
+
+    def forward(self, batch):
+        return self.give(self.net(batch))
+
+
+@pytest.mark.parametrize(
+    ("give", "said"),
+    [
+        (lambda logits: (logits, logits), "a tuple"),
+        (lambda logits: {"logits": logits}, "a dict"),
+        (lambda logits: logits[:, :, None], r"shape \(1, 4, 1\)"),
+        (lambda logits: logits.sum(0, keepdim=True)[0], r"shape \(4,\)"),
+    ],
+)
+def test_a_model_that_returns_no_logits_is_told_what_to_return(give, said):
+    model = adapt(_Wrapped(trained(), give).eval(), Tent())
+    with pytest.raises(ValueError, match=rf"_Wrapped returns {said} for one sample .* wrap it"):
+        model(images(8))
+
+
+def test_a_batch_on_another_device_is_refused():
+    with pytest.raises(ValueError, match="is on cpu and the batch on meta; move it"):
+        adapt(trained(), Tent())(images(8).to("meta"))
+
+
+def test_a_saved_bank_comes_to_the_device_of_the_model(monkeypatch):
+    """Torch leaves what is no parameter and no buffer where it was read; a device without data stands in for a GPU."""
+    model = adapt(trained(), Rotta())
+    model(images(8))
+    kept, given = model.state_dict(), []
+    monkeypatch.setattr(nn.Module, "load_state_dict", lambda self, state, strict, assign: given.append(state))
+    model._device = torch.device("meta")
+    model.load_state_dict(kept)
+    assert given[0]["state.bank._extra_state"]["samples"].device.type == "meta"
+    assert kept["state.bank._extra_state"]["samples"].device.type == "cpu"

@@ -64,7 +64,7 @@ def audit(
         plan |= here.facts
         here = several_domains(here, way, seed)
         net = prepared(here, way, seed, say)
-        others = None if unknown is None else strangers(unknown, here.domains[0], say)
+        others = None if unknown is None else strangers(unknown, here.domains[0], say).to(here.domains[0].inputs)
 
         from outthink.adapt.audit import audit as work
         from outthink.adapt.audit import deployable, to_json

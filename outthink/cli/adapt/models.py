@@ -51,7 +51,8 @@ def called(text: str) -> nn.Module:
         raise UsageError(f"--model {text!r}: {place} cannot be imported: {_theirs(error)}") from error
     function = getattr(module, name, None)
     if not callable(function):
-        raise UsageError(f"--model {text!r}: {place} has no function {name!r}.{nearest(name, dir(module))}")
+        own = [known for known, value in vars(module).items() if callable(value) and getattr(value, "__module__", "") == module.__name__]
+        raise UsageError(f"--model {text!r}: {place} has no function {name!r}.{nearest(name, own)}")
     try:
         made = function()
     except Exception as error:

@@ -112,20 +112,29 @@ def world(wanted: Wanted, say: Say) -> World:
     from outthink.core.errors import UsageError, need
 
     need("torch", extra="adapt")
+    from outthink.adapt.adapter import adaptable
     from outthink.adapt.orders import Video
     from outthink.adapt.source import Source
     from outthink.adapt.streams import Domain
 
     order = order_of(wanted.stream)
     own = None if wanted.model is None else called(wanted.model)
+    if own is not None:
+        try:
+            adaptable(own)
+        except ValueError as error:
+            raise UsageError(f"--model {wanted.model}: {error}") from error
     learnt, test = _images(wanted, 3 if own is None else wanted_channels(own), say)
     net = own if own is not None else built_in(wanted.data, learnt, wanted.seed, say)
-    _agree(net, wanted, learnt, test)
+    # images are read and corrupted on the CPU as float32; the model says where and in what it computes
+    kind = next(iter(net.parameters()))
+    _agree(net, wanted, learnt, test, kind)
     usual = _USUAL if wanted.data in ("digits", "cifar10") and not isinstance(order, Video) else ("none",)
     domains = _domains(test, _named(wanted.corruptions or list(usual), order), wanted.seed, say)
+    domains = [dataclasses.replace(domain, inputs=domain.inputs.to(kind)) for domain in domains]
     # the user's own test images are clean where they are known to be corrupted by us alone
-    clean = None if wanted.source is None and wanted.data not in ("digits", "cifar10") else Domain("clean", test.inputs, test.labels)
-    known = None if learnt is None else Source(learnt.inputs, learnt.labels)
+    clean = None if wanted.source is None and wanted.data not in ("digits", "cifar10") else Domain("clean", test.inputs.to(kind), test.labels)
+    known = None if learnt is None else Source(learnt.inputs.to(kind), learnt.labels.to(kind.device))
     try:
         stream = order.stream(domains, batch=wanted.batch, seed=wanted.seed, strangers=lambda domain, count: _unknown(wanted, domain, count, say))
     except ValueError as error:
@@ -284,7 +293,7 @@ def _images(wanted: Wanted, channels: int, say: Say) -> tuple[Images | None, Ima
     return learnt, test
 
 
-def _agree(net: nn.Module, wanted: Wanted, learnt: Images | None, test: Images) -> None:
+def _agree(net: nn.Module, wanted: Wanted, learnt: Images | None, test: Images, kind: Tensor) -> None:
     """Classes of the source, of the data and of the model must be the same ones in the same order."""
     import torch
 
@@ -298,7 +307,7 @@ def _agree(net: nn.Module, wanted: Wanted, learnt: Images | None, test: Images) 
         )
     try:
         with torch.no_grad():
-            found = net(test.inputs[:1])
+            found = net(test.inputs[:1].to(kind))
     except (RuntimeError, ValueError) as error:
         shape = tuple(test.inputs.shape[1:])
         raise UsageError(f"--model {wanted.model or wanted.data} does not take images of shape {shape}: {str(error).splitlines()[0]}") from error
@@ -362,4 +371,5 @@ def _unknown(wanted: Wanted, domain: Domain, count: int, say: Say) -> Tensor:
 
         return collages(domain.inputs, domain.labels, count, seed=wanted.seed)
     found = strangers(wanted.unknown, domain, say)
-    return found if domain.name == "as they are" else corrupted(found, domain.name.replace(" ", ":"), wanted.seed + 1)
+    found = found if domain.name == "as they are" else corrupted(found, domain.name.replace(" ", ":"), wanted.seed + 1)
+    return found.to(domain.inputs)
