@@ -134,7 +134,8 @@ def _resampling(problems: int, seed: int, draws: int) -> FloatArray | None:
 def _band(values: FloatArray, bootstrap: FloatArray | None, level: float) -> tuple[FloatArray, FloatArray]:
     if bootstrap is None:
         return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
-    low, high = np.quantile(bootstrap @ values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    tail = stats.bootstrap_tail(len(values), level)
+    low, high = np.quantile(bootstrap @ values, [tail, 1 - tail], axis=0)
     return low, high
 
 

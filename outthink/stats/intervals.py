@@ -2,6 +2,11 @@
 
 The problem is the unit everywhere. Several seeds or samples of one problem are not independent, so they travel together: a
 (problems, seeds) table is resampled by problem.
+
+Bootstrap intervals are percentiles read further out the fewer problems there are (`bootstrap_tail`). Measured coverage of the nominal 95% for
+normal values at 3, 5, 10 and 20 problems: 75, 93, 95 and 94% (plain percentiles: 75, 84, 90 and 92%). Skewed values are covered less (exponential
+ones 70, 85, 90 and 92%), and so are shares near 0 or 1: where all problems are right the interval has no width, whatever their number, and
+`wilson_interval` is the one to show.
 """
 
 from dataclasses import dataclass
@@ -13,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from outthink.stats._arrays import FloatArray, as_integers
 from outthink.stats._hypergeometric import log_factorials
+from outthink.stats.student import bootstrap_tail
 
 # Entries of one block of resampled indices: 32 MB.
 _CHUNK = 1 << 22
@@ -51,7 +57,8 @@ def bootstrap_mean(
         raise ValueError("a bootstrap over problems needs at least 2 problems, got 1.")
     resampled = _resampled_means(means, draws, np.random.default_rng(seed))
     estimate = float(means.mean())
-    low, high = (float(q) for q in np.quantile(resampled, [(1.0 - level) / 2.0, (1.0 + level) / 2.0]))
+    tail = bootstrap_tail(problems, level)
+    low, high = (float(q) for q in np.quantile(resampled, [tail, 1.0 - tail]))
     if kind == "basic":
         low, high = 2.0 * estimate - high, 2.0 * estimate - low
     return Interval(estimate, low, high, level)
@@ -112,7 +119,8 @@ def clustered_bootstrap(values: ArrayLike, clusters: ArrayLike, *, seed: int, dr
     for start in range(0, draws, step):
         drawn = rng.multinomial(counts.size, often / counts.size, size=min(step, draws - start)) @ kinds
         means[start : start + len(drawn)] = drawn[:, 0] / drawn[:, 1]
-    low, high = (float(q) for q in np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0]))
+    tail = bootstrap_tail(counts.size, level)
+    low, high = (float(q) for q in np.quantile(means, [tail, 1.0 - tail]))
     return Interval(float(flat.mean()), low, high, level)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from outthink.core.errors import DataError, UsageError
+from outthink.stats import student_quantile
 from outthink.stats._arrays import FloatArray, IntArray
 
 
@@ -110,36 +111,3 @@ def _noise(rng: np.random.Generator, within: FloatArray, member: IntArray, count
     for group, count in enumerate(counts):
         drawn[:, group] = rng.choice(within[member == group], (replicates, int(count))).mean(axis=1)
     return drawn
-
-
-def student_quantile(probability: float, degrees: int) -> float:
-    """The value below which Student's t falls with this probability.
-
-    Args:
-        probability: in (0, 1).
-        degrees: of freedom, at least 1.
-
-    Raises:
-        UsageError: arguments out of range.
-    """
-    if not 0.0 < probability < 1.0 or degrees < 1:
-        raise UsageError(f"need a probability in (0, 1) and at least one degree of freedom, got {probability} and {degrees}")
-    if probability < 0.5:
-        return -student_quantile(1.0 - probability, degrees)
-    low, high = 0.0, 0.5 * math.pi  # t = sqrt(degrees) tan(angle): bounded, so bisection ends
-    for _ in range(60):
-        angle = 0.5 * (low + high)
-        low, high = (angle, high) if _within(angle, degrees) < 2.0 * probability - 1.0 else (low, angle)
-    return math.sqrt(degrees) * math.tan(0.5 * (low + high))
-
-
-def _within(angle: float, degrees: int) -> float:
-    """P(|t| < sqrt(degrees) tan(angle)): the finite sums 26.7.3 and 26.7.4 of Abramowitz and Stegun."""
-    cosine, odd = math.cos(angle), degrees % 2
-    term = cosine if odd else 1.0
-    total = term if degrees > 1 else 0.0
-    for step in range(2 + odd, degrees, 2):
-        term *= cosine * cosine * (step - 1) / step
-        total += term
-    total *= math.sin(angle)
-    return 2.0 / math.pi * (angle + total) if odd else total

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from outthink.core.errors import need
-from outthink.laws.methods.alarm import student_quantile
 from outthink.papers.fixtures import Fixture, Progress
 from outthink.papers.harness import reproduction
 from outthink.papers.measured import Measured
 from outthink.papers.tiny.rows import Row, rows_of, sweep
+from outthink.stats import student_quantile
 from outthink.stats._arrays import FloatArray
 
 SEED = 70

@@ -7,8 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from outthink.laws.methods.alarm import student_quantile
-from outthink.stats import Interval
+from outthink.stats import Interval, student_quantile
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Interval:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from outthink.core.errors import DataError, UsageError
-from outthink.laws.methods.alarm import forecast, student_quantile
+from outthink.laws.methods.alarm import forecast
 
 SIZES = np.repeat(np.geomspace(1e4, 1e6, 6), 5)
 
@@ -54,13 +54,6 @@ def test_a_run_above_the_interval_is_flagged_and_one_below_is_not():
     assert told.alarms(1.05 * told.loss)
     assert not told.alarms(told.loss)
     assert not told.alarms(0.9 * told.loss)
-
-
-@pytest.mark.parametrize(
-    ("probability", "degrees", "table"), [(0.975, 1, 12.7062), (0.975, 4, 2.7764), (0.95, 7, 1.8946), (0.995, 30, 2.7500), (0.025, 4, -2.7764)]
-)
-def test_students_quantiles_are_those_of_the_tables(probability, degrees, table):
-    assert student_quantile(probability, degrees) == pytest.approx(table, abs=5e-5)
 
 
 @pytest.mark.parametrize(
