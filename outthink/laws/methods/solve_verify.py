@@ -139,7 +139,7 @@ def measured_grid(
     """[22] The grid from recorded solutions and verdicts.
 
     Args:
-        answers: (problems, n), answer classes from 0; -1 = no answer, which has score 0 and can only be chosen if all have.
+        answers: (problems, n), answer classes from 0; -1 = no answer, which is chosen only if none has one, and then counts 0.
         correct: (problems, n), bool or in [0, 1].
         verdicts: (problems, n, m), in [0, 1], the chance or the fact of "yes"; nan = not parsed, which is dropped, and if all V are, the score is 0.
         solutions, verifications: the grid; at most n, and 1 to m.
@@ -161,9 +161,8 @@ def measured_grid(
         rows = []
         for start in range(0, judged.shape[2] - v + 1, v):
             scores = mean_verdict(judged[:, :, start : start + v])
-            scores = np.where(labels < 0, 0.0, scores)
             if select == "best":
-                rows.append(best_of_k(scores, np.where(labels < 0, 0.0, values), list(solutions)).mean(axis=0))
+                rows.append(best_of_k(np.where(labels < 0, np.nan, scores), values, list(solutions)).mean(axis=0))
             else:
                 rows.append(weighted_majority_at_k(labels, scores, values, list(solutions), seed=seed).mean())
         accuracy.append(np.mean(rows, axis=0))

@@ -72,6 +72,11 @@ def test_verdicts_that_were_not_parsed_are_dropped_and_answers_that_are_missing_
     assert grid.accuracy.tolist() == [0.0]
 
 
+def test_a_sample_without_an_answer_does_not_tie_with_an_answer_that_every_verdict_refused():
+    found = measured_grid(np.array([[-1, 3]]), np.array([[0, 1]]), np.zeros((1, 2, 1)), [1, 2], [1], ratio=1.0)
+    assert found.accuracy == pytest.approx([0.5, 1.0])
+
+
 def test_groups_of_verdicts_are_disjoint():
     # V = 2 of 4 verdicts: two groups with opposite rankings average; one group alone would say 1 or 0
     answers = np.array([[0, 1]])
