@@ -79,6 +79,12 @@ def test_images_are_moved_where_they_should_be():
     assert float(turned.sum()) == pytest.approx(1.0, abs=1e-3)
 
 
+def test_edges_are_mirrored():
+    bright = torch.ones(1, 1, 9, 9)
+    for name in ("translate x", "translate y", "shear x", "rotate"):
+        assert torch.allclose(OPERATIONS[name][0](bright, torch.tensor([0.3])), bright, atol=1e-5)
+
+
 def test_probabilities_sum_to_one_and_draws_follow_them():
     policy = Policy()
     assert float(policy.probabilities.detach().sum()) == pytest.approx(1.0)

@@ -88,19 +88,40 @@ def test_with_a_teacher_that_stays_only_the_student_and_running_moments_move(net
 
 def test_the_policy_hardens_the_view_that_the_student_sees(net):
     model = adapt(net, Tesla(views=3, view=lambda batch, draws: batch + torch.rand((), generator=draws)))
-    taught, learnt, batch = [], [], images(16).clamp(0, 1)
+    taught, learnt, hardened, batch = [], [], [], images(16).clamp(0, 1)
+    applied = model.state.policy.applied
+    model.state.policy.applied = lambda shown, *given: hardened.append(shown) or applied(shown, *given)
     model.state.teacher.register_forward_pre_hook(lambda _, inputs: taught.append(inputs[0]))
     model.state.model.register_forward_pre_hook(lambda _, inputs: learnt.append(inputs[0]))
     seen = set()
     for _ in range(8):
         taught.clear()
         learnt.clear()
+        hardened.clear()
         model(batch)
+        assert len(hardened) == 2  # to learn from, and for the student
+        assert all(torch.equal(shown, learnt[0]) for shown in hardened)
         assert torch.equal(taught[0], learnt[0])  # before hardening, and the student's
         assert torch.equal(taught[-2], batch)  # the last that trains running moments
         assert torch.equal(taught[-1], batch)  # the prediction
         seen.add(torch.equal(learnt[0], batch))
     assert seen == {True, False}  # the sample itself is one of the views
+
+
+def test_the_loss_is_the_sum_of_three_terms_on_two_views(net):
+    """[60] -sum p log q - H(mean p) on the view, and 2 CE(q, hard view), where q comes from the queue."""
+    model = adapt(net, Tesla(views=1, hard=2.0))
+    logits, targets, losses = [], [], []
+    model.state.model.register_forward_hook(lambda *given: logits.append(given[2].detach()))
+    refined = model.state.queue.refined
+    model.state.queue.refined = lambda *given: targets.append(refined(*given)) or targets[-1]
+    model.state.descend = lambda loss, samples: losses.append(float(loss.detach()))
+    model(images(32, shift=0.5).clamp(0, 1))
+    p, q = logits[0].softmax(1), targets[0]
+    mean = p.mean(0)
+    expected = -(p * q.log()).sum(1).mean() + (mean * mean.log()).sum() - 2 * (q * logits[1].log_softmax(1)).sum(1).mean()
+    assert not torch.allclose(logits[0], logits[1])
+    assert losses == [pytest.approx(expected.item(), rel=1e-4)]
 
 
 def test_labels_are_those_of_the_nearest_in_the_queue(net):
