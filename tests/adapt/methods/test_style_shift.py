@@ -8,7 +8,7 @@ from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
 from outthink.adapt.maps import maps_at, style  # noqa: E402
-from outthink.adapt.methods.style_shift import StyleShift, balanced_domains, measured_styles  # noqa: E402
+from outthink.adapt.methods.style_shift import StyleShift, _donors, balanced_domains, measured_styles  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
 
 INPUTS = torch.cat([images(40, seed=1), images(40, seed=2, shift=1.0)])
@@ -73,6 +73,15 @@ def test_balancing_gives_every_domain_the_same_expected_number_of_each_class():
     assert torch.allclose(total / 200, counts.float().mean(0).expand(3, 3), atol=1.0)
     even = torch.full((3, 3), 20)
     assert torch.equal(balanced_domains(classes, domains, even, draw), domains)
+
+
+def test_a_donor_is_of_the_target_domain_and_who_stays_keeps_its_own_style():
+    domains, target = torch.tensor([0, 0, 1, 1, 2, 0]), torch.tensor([0, 1, 0, 1, 3, 2])
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        rows = _donors(domains, target, draw)
+        assert rows[[0, 3, 4]].tolist() == [0, 3, 4]  # at home already, or nobody is there
+        assert domains[rows[[1, 2, 5]]].tolist() == [1, 0, 2]
 
 
 def test_centroids_are_those_of_the_prepared_network(net):
