@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable
 from dataclasses import replace
 from urllib.parse import urlsplit, urlunsplit
 
@@ -165,14 +166,20 @@ async def _endpoints(server: Server, found: Probe) -> Probe:
         completions = bool(choices_of(await server.transport.post("/completions", json.dumps(body).encode())))
     except (Rejected, Unserved):
         completions = False
-    scores = vectors = False
-    if completions:
-        try:
-            scores = bool((await scored(server, "One, two,", " three")).tokens)
-        except CapabilityError:
-            scores = False
+    scores = completions and await _has(_scores(server))
+    return replace(found, completions=completions, scores=scores, embeddings=await _has(embeddings(server, ["probe"])))
+
+
+async def _scores(server: Server) -> tuple[str, ...]:
+    return (await scored(server, "One, two,", " three")).tokens
+
+
+async def _has(answer: Awaitable[object]) -> bool:
     try:
-        vectors = bool(await embeddings(server, ["probe"]))
+        return bool(await answer)
     except CapabilityError:
-        vectors = False
-    return replace(found, completions=completions, scores=scores, embeddings=vectors)
+        return False
+    except ModelError as error:
+        if isinstance(error.__cause__, Unserved):  # llama-cpp-python answers with status 500 where it has no embeddings
+            return False
+        raise

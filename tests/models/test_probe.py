@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from outthink.cli.app import run as cli
 from outthink.core.completion import Completion
@@ -19,7 +20,7 @@ from outthink.core.errors import ModelError
 from outthink.core.request import Capture, Draw, Message, Prefix, Request, Sampling
 from outthink.models.openai import connect
 from outthink.models.probe import Probe, load, probe, save
-from tests.models.stub_server import Stub, failing, serving
+from tests.models.stub_server import Stub, error, failing, serving
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +72,16 @@ def test_samples_that_are_all_one_are_noticed():
     assert "does not sample" in rows["temperature 1"]
     differing = examined(Stub(("a b", "a c", "a d")))
     assert (differing.samples, differing.seed) == (True, False)
+
+
+class _WithoutEmbeddings(Stub):
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        return error(500, "created without embeddings") if request.path == "/v1/embeddings" else await super().handle(request)
+
+
+def test_a_server_that_fails_at_what_it_lacks_is_probed_all_the_same():
+    found = examined(_WithoutEmbeddings())
+    assert (found.embeddings, found.completions, found.n_honoured) == (False, True, True)
 
 
 def test_a_probe_is_used_by_connect():
