@@ -9,7 +9,7 @@ from outthink import stats
 from outthink.core.errors import UsageError
 from outthink.evaluate.record import Record
 from outthink.evaluate.run import Run
-from outthink.evaluate.summary import DRAWS, groups, label_of, paired
+from outthink.evaluate.summary import gain_interval, groups, label_of, paired
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def compare(*runs: Run, seed: int = 0, level: float = 0.95) -> list[Comparison]:
         first, second = paired(reference, other)
         if len(first) < 2:
             raise UsageError(f"compare: {one} and {two} have {len(first)} problems in common; they need at least 2")
-        interval = stats.paired_bootstrap(second, first, seed=seed, draws=DRAWS, level=level)
+        interval = gain_interval(second, first, seed=seed, level=level)
         found.append((one, two, len(first), interval, stats.sign_flip(second, first, seed=seed), note))
     adjusted = stats.holm([row[4] for row in found])
     return [

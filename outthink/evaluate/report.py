@@ -178,7 +178,7 @@ def _facts(run: Run, rows: tuple[Row, ...], drawn: tuple[Curve, ...], seed: int)
     cut = sum(row.cut for row in rows)
     missing = sum(sum(row.missing.values()) for row in rows)
     estimated = next((curve for curve in drawn if curve.method != "exact"), None)
-    interval = f"95%, percentile bootstrap over problems ({DRAWS:,} draws, seed {seed}); gains are paired by problem"
+    interval = f"95%, percentile bootstrap over problems ({DRAWS:,} draws, seed {seed}; Wilson's where all are alike); gains are paired by problem"
     how = f"{interval}; votes over random orders, standard error at most {estimated.error:.4f}" if estimated else interval
     seeds = settings.get("seeds")
     shown = {

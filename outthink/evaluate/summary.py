@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -137,11 +138,11 @@ def summarise(run: Run, *, seed: int = 0, level: float = 0.95) -> list[Row]:
 def _row(records: list[Record], reference: list[Record], everything: Sequence[Record], seed: int, level: float) -> Row:
     head, many = records[0], len(records)
     means = [float(np.mean(values)) for values in outcomes(records).values()]
-    interval = stats.bootstrap_mean(means, seed=seed, draws=DRAWS, level=level) if len(means) > 1 else None
+    interval = mean_interval(means, seed=seed, level=level) if len(means) > 1 else None
     gain = None
     if records is not reference:
         ours, theirs = paired(records, reference)
-        gain = stats.paired_bootstrap(ours, theirs, seed=seed, draws=DRAWS, level=level) if len(ours) > 1 else None
+        gain = gain_interval(ours, theirs, seed=seed, level=level) if len(ours) > 1 else None
     charged = sum((record.charged for record in records), Spend())
     paid = sum(record.paid.completion_tokens for record in records)
     verdicts = Counter(record.verdict for record in records)
@@ -157,6 +158,41 @@ def _row(records: list[Record], reference: list[Record], everything: Sequence[Re
         sum(record.stopped != "done" for record in records), dict(missing),
         sum(record.candidates for record in records) / many, any(record.saw_key for record in records),
     )  # fmt: skip
+
+
+def mean_interval(values: Sequence[float] | NDArray[np.float64], *, seed: int, level: float = 0.95) -> stats.Interval:
+    """Bootstrap interval of an accuracy over problems; Wilson's where all problems are right or none is.
+
+    Resampling what is all alike gives a width of 0, as if two right answers of two proved that all will be right.
+
+    Args:
+        values: (problems,), in [0, 1].
+        seed, level: of the interval.
+    """
+    found = stats.bootstrap_mean(values, seed=seed, draws=DRAWS, level=level)
+    if found.estimate in (0.0, 1.0):
+        low, high = stats.wilson_interval(round(found.estimate * len(values)), len(values), level=level)
+        return dataclasses.replace(found, low=float(low), high=float(high))
+    return found
+
+
+def gain_interval(ours: NDArray[np.float64], theirs: NDArray[np.float64], *, seed: int, level: float = 0.95) -> stats.Interval:
+    """Paired bootstrap interval of a gain; where no problem differs, or all do in one direction, from Wilson's for the share that differs.
+
+    Args:
+        ours, theirs: (problems,), in [0, 1].
+        seed, level: of the interval.
+    """
+    found = stats.paired_bootstrap(ours, theirs, seed=seed, draws=DRAWS, level=level)
+    differs = np.asarray(ours) - np.asarray(theirs)
+    if not differs.any():
+        share = float(stats.wilson_interval(0, len(differs), level=level)[1])
+        return dataclasses.replace(found, low=-share, high=share)
+    if abs(found.estimate) == 1.0:
+        share = float(stats.wilson_interval(len(differs), len(differs), level=level)[0])
+        low, high = sorted((share * found.estimate, found.estimate))
+        return dataclasses.replace(found, low=low, high=high)
+    return found
 
 
 def served_per_second(records: Sequence[Record], everything: Sequence[Record]) -> float | None:

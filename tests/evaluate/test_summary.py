@@ -101,6 +101,17 @@ def test_a_short_request_that_waited_beside_long_ones_does_not_make_the_model_sl
     assert b.tokens_per_second == pytest.approx(150 / 4)
 
 
+def test_problems_that_are_all_alike_prove_nothing_beyond_their_number() -> None:
+    rows = [record(p, spec, spec == "b") for p in range(10) for spec in ("a", "b")] + [record(p, "c", False) for p in range(10)]
+    a, b, c = summarise(recorded(rows))
+    # Wilson at 95% for 0 of 10: z^2 / (n + z^2) = 3.8415 / 13.8415
+    assert (a.low, a.high) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.27754, abs=1e-4))
+    assert (b.low, b.high) == (pytest.approx(1 - 0.27754, abs=1e-4), pytest.approx(1.0))
+    assert (b.gain, b.gain_low, b.gain_high) == (1.0, pytest.approx(1 - 0.27754, abs=1e-4), 1.0)
+    assert (c.gain, c.gain_low, c.gain_high) == (0.0, pytest.approx(-0.27754, abs=1e-4), pytest.approx(0.27754, abs=1e-4))
+    assert [(row.low, row.high) for row in compare(recorded(rows))] == [(b.gain_low, b.gain_high), (c.gain_low, c.gain_high)]
+
+
 def test_rows_stand_in_the_order_in_which_the_strategies_were_given() -> None:
     problems = numbered(2)
     asked = Plan((BestOfN(n=2), MajorityVote(n=4)), problems)  # the wider one is done first
