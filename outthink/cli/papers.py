@@ -11,6 +11,8 @@ from outthink.cli.options import Json, Quiet
 if TYPE_CHECKING:
     from outthink.papers.measured import Result
 
+_SIX_COLUMNS = 120
+"""Characters below which a claim would be a column of single words; it then has lines of its own."""
 _TITLE, _BESIDE_TITLE = 24, 52
 """Characters that a title takes at least, and those of a line that it leaves to the other columns."""
 
@@ -123,11 +125,14 @@ def reproduce(
 def _print(results: list[Result]) -> None:
     from rich.console import Console
     from rich.markup import escape
+    from rich.padding import Padding
     from rich.table import Table
 
     from outthink.papers.measured import Measured, Skipped
     from outthink.papers.table import value_text
 
+    console = Console()
+    narrow = console.width < _SIX_COLUMNS
     table = Table("paper", "claim", "expected", "measured", "evidence", "verdict", box=None, pad_edge=False)
     for result in results:
         if isinstance(result, Measured):
@@ -137,9 +142,14 @@ def _print(results: list[Result]) -> None:
             cells = ("", f"skipped: {result.reason}; {result.remedy}", result.kind, "[yellow]skipped[/yellow]")
         else:
             cells = ("", f"error: {result.error}; details in {result.log}", result.kind, "[red]error[/red]")
-        table.add_row(str(result.paper), escape(result.claim), escape(cells[0]), escape(cells[1]), cells[2], cells[3])
-    console = Console()
-    console.print(table)
+        if narrow:
+            console.print(f"{cells[3]}  \\[{result.paper}] {escape(result.claim)}", highlight=False)
+            told = [f"expected {cells[0]}", f"measured {cells[1]}"] if isinstance(result, Measured) else [cells[1]]
+            console.print(Padding(escape("; ".join([*told, cells[2]])), (0, 0, 0, 4)), style="dim", highlight=False)
+        else:
+            table.add_row(str(result.paper), escape(result.claim), escape(cells[0]), escape(cells[1]), cells[2], cells[3])
+    if not narrow:
+        console.print(table)
     held = sum(isinstance(r, Measured) and r.holds for r in results)
     failed = sum(isinstance(r, Measured) and not r.holds for r in results)
     skipped = sum(isinstance(r, Skipped) for r in results)

@@ -258,7 +258,7 @@ def _pieces(place: Path, file: str) -> list[Path]:
 
 def _row(line: bytes, where: str) -> Row:
     try:
-        row = json.loads(line.decode("utf-8-sig"))
+        row = json.loads(line.decode("utf-8-sig").rstrip("\r\n"))
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: byte {error.start + 1} is not UTF-8") from error
     except json.JSONDecodeError as error:

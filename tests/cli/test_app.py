@@ -116,6 +116,14 @@ def test_methods_and_papers_are_read_from_the_code(capsys: pytest.CaptureFixture
     assert papers[113]["reproductions"]
 
 
+def test_a_claim_has_a_line_of_its_own_on_a_narrow_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run(["reproduce", "72", "--fast", "--quiet"])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert any(line.startswith("holds  [72] p_gen 0.3, p_comp 0.7, failure 0.05") for line in lines)
+
+
 def test_the_list_of_commands_imports_no_group_of_them() -> None:
     code = "import sys; from outthink.cli.app import run; run(['--help']); print([m for m in sys.modules if m.startswith('outthink.cli.laws.')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

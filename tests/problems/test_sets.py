@@ -128,7 +128,7 @@ def test_other_columns(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"question": "a?"}\n{"question": \n', "a.jsonl, line 2: not JSON"),
+        ('{"question": "a?"}\n{"question": \n', r"a.jsonl, line 2: not JSON \(Expecting value at column 14\)"),
         ('{"id": 1, "question": "a?"}\n\n{"id": "1", "question": "b?"}\n', "line 1 and .*line 3 have the same id"),
         ('{"question": "a?"}\n{"question": "a?"}\n', "line 1 and .*line 2 have the same question"),
         ('{"text": "a?"}\n', "line 1: no field 'question'; it has text"),
