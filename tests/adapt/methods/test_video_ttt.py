@@ -42,6 +42,13 @@ def test_the_head_stays_and_the_encoder_changes(made):
     assert {"model.body.0.weight", "model.body.3.weight", "token"} <= moved
 
 
+def test_steps_lower_the_reconstruction_error(made):
+    model, still = adapt(made, VideoTTT(steps=20)), frames(1)
+    masks = made.masks(16, 0.8, torch.Generator().manual_seed(5))
+    model(still)
+    assert model.state.video.error(still.repeat(16, 1, 1, 1), masks) < 0.95 * made.error(still.repeat(16, 1, 1, 1), masks)
+
+
 def test_batches_are_frames_in_their_order(made):
     whole, one_by_one = adapt(made, VideoTTT(window=3)), adapt(made, VideoTTT(window=3))
     assert torch.equal(whole(frames(6)), torch.cat([one_by_one(frame[None]) for frame in frames(6)]))
