@@ -220,15 +220,23 @@ class TestStreams:
 
     @pytest.mark.parametrize("streamed", [False, True])
     def test_closing_aborts_what_is_in_flight(self, streamed: bool):
-        stub = Stub(("word " * 200,), n_limit=1, delay_s=0.05)
+        stub = Stub(("word " * 200,), n_limit=1, delay_s=2.0)
 
-        async def leave(model: OpenAIModel) -> int:
+        async def read(model: OpenAIModel) -> None:
             asked = [Draw(Request.ask(f"{i}?"), 0, i) for i in range(8)]
             async with contextlib.aclosing(model.stream(asked)) as chunks:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.02 if not streamed else 0.3):
-                        async for _ in chunks:
-                            pass
+                async for _ in chunks:
+                    pass
+
+        async def leave(model: OpenAIModel) -> int:
+            reading = asyncio.create_task(read(model))
+            for _ in range(3000):
+                if stub.active == 8:
+                    break
+                await asyncio.sleep(0.01)
+            reading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await reading
             for _ in range(100):
                 if stub.active == 0:
                     break
