@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed; pip install
 from adapt.networks import images, labels, trained  # noqa: E402
 
 from outthink.adapt.adapter import adapt  # noqa: E402
+from outthink.adapt.diffusion import Schedule, low_pass, project  # noqa: E402
 from outthink.adapt.methods.sda import Sda  # noqa: E402
 from outthink.adapt.source import Source  # noqa: E402
 
@@ -39,6 +40,16 @@ def test_the_prediction_is_the_mean_of_both_classifiers(made):
     moved = made.projected(batch, model.state.noises, factor=KNOBS.factor, scale=KNOBS.scale)
     assert torch.allclose(found, (made.model(batch).softmax(1) + made.tuned(moved).softmax(1)) / 2, atol=1e-5)
     assert (moved - batch).abs().max() > 0.1
+
+
+def test_images_are_projected_without_a_class_and_held_by_the_root_of_their_size(made):
+    batch, half = images(6, seed=3), (made.high - made.low) / 2
+    noises = torch.randn((4, 1, *batch.shape[1:]), generator=torch.Generator().manual_seed(0))
+    wanted = project(
+        made.denoiser, Schedule(made.kept), (batch - made.low) / half - 1, noises, none=4, keep=lambda x: low_pass(x, 2),
+        scale=6.0 * (64 / (3 * 256 * 256)) ** 0.5,
+    )  # fmt: skip
+    assert torch.allclose(made.projected(batch, noises, factor=2, scale=6.0), (wanted + 1) * half + made.low, atol=1e-5)
 
 
 def test_the_copy_learns_from_projected_images_and_the_source_classifier_stays(net, made):
