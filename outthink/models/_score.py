@@ -76,6 +76,8 @@ async def scored(server: Server, prompt: str, continuation: str) -> TokenLogprob
             if not isinstance(value, int | float):
                 raise ModelError(f"{server.transport.shown_url} returned no log probability for the token {token!r}; give a prompt before it")
             kept.append((str(token), float(value)))
+    if continuation and not kept:
+        raise CapabilityError(_lacks(server, _SCORES, "it placed none of the tokens in the continuation"))
     return TokenLogprobs(tuple(token for token, _ in kept), tuple(value for _, value in kept), before)
 
 

@@ -267,6 +267,12 @@ class TestScoresAndEmbeddings:
         with pytest.raises(CapabilityError, match="embedded engine"):
             run(Stub(), lambda model: model.score(ASK, [Prefix("", (1, 2))]), template=templates.plain)
 
+    def test_no_tokens_at_all_are_an_error_and_not_certainty(self):
+        logprobs = {"tokens": ["Q:", " 2"], "token_logprobs": [None, -1.0], "text_offset": [0, 1]}
+        stub = Stub(script=[replying({"choices": [{"text": "Q: 1+1? A: 2.", "logprobs": logprobs}]})])
+        with pytest.raises(CapabilityError, match="none of the tokens"):
+            run(stub, lambda model: model.score(Request.ask("Q: 1+1? A:"), [Prefix(" 2")]), template=templates.plain)
+
     def test_a_server_without_them_is_named(self):
         async def score(model: OpenAIModel):
             return await model.score(ASK, [Prefix(" 2")])
