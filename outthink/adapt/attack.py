@@ -70,7 +70,7 @@ def coupling(model: Adapted, batch: Tensor, *, malicious: Tensor, seed: int = 0)
         malicious: rows that are the attacker's.
         seed: of what replaces them: values drawn uniformly over the batch's range.
     """
-    low, high = float(batch.min()), float(batch.max())
+    low, high, malicious = float(batch.min()), float(batch.max()), malicious.to(batch.device)
     draw = torch.Generator().manual_seed(seed)
     noise = low + (high - low) * torch.rand(batch[malicious].shape, generator=draw).to(batch)
     benign = torch.ones(len(batch), dtype=torch.bool).index_fill(0, malicious.cpu(), False)
@@ -108,6 +108,7 @@ def invade(
     """
     if not 0 < len(malicious) < len(batch):
         raise ValueError(f"malicious must be 1 to {len(batch) - 1} rows of the batch of {len(batch)}, got {len(malicious)}")
+    malicious = malicious.to(batch.device)
     state = copy.deepcopy(model.state).requires_grad_(False)
     kept = [buffer.clone() for buffer in state.buffers()]
     start = torch.full_like(batch[malicious], (low + high) / 2)

@@ -149,15 +149,15 @@ def mine(statistics: Tensor, labels: Tensor, *, delta: float = 0.98, nested: boo
         raise ValueError(f"statistics must be (samples, count) and labels (samples,), got {tuple(statistics.shape)} and {tuple(labels.shape)}")
     if not 0 < delta < 1:
         raise ValueError(f"delta must be in (0, 1), got {delta}")
-    ends = torch.tensor([(1 - delta) / 2, (1 + delta) / 2], dtype=statistics.dtype)
+    ends = statistics.new_tensor([(1 - delta) / 2, (1 + delta) / 2])
     count = statistics.shape[1]
     columns: list[list[Tensor]] = [[] for _ in range(8)]
-    every = torch.arange(count)
+    every = torch.arange(count, device=statistics.device)
 
     def keep(label: int, given: int, quarter: int, start: float, end: float, rows: Tensor) -> None:
         low, high = torch.quantile(rows, ends, dim=0)
         bound = every if given < 0 else every[every != given]
-        same = torch.full((len(bound),), 1.0, dtype=statistics.dtype)
+        same = statistics.new_ones(len(bound))
         for column, values in zip(
             columns,
             (label * same, given * same, quarter * same, start * same, end * same, bound, low[bound], high[bound]),
@@ -172,7 +172,7 @@ def mine(statistics: Tensor, labels: Tensor, *, delta: float = 0.98, nested: boo
         keep(label, -1, -1, -torch.inf, torch.inf, own)
         if not nested:
             continue
-        edges = torch.quantile(own, torch.arange(1, _QUARTERS, dtype=own.dtype) / _QUARTERS, dim=0)  # (3, count)
+        edges = torch.quantile(own, torch.arange(1, _QUARTERS, dtype=own.dtype, device=own.device) / _QUARTERS, dim=0)  # (3, count)
         for given in range(count):
             cuts = [-torch.inf, *edges[:, given].tolist(), torch.inf]
             for quarter, (start, end) in enumerate(pairwise(cuts)):

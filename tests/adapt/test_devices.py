@@ -24,7 +24,6 @@ FACTORIES = {
     torch.randint, torch.empty, torch._sample_dirichlet, torch.normal, torch.as_tensor,
 }  # fmt: skip
 MAY_MIX = {"__getitem__", "__setitem__", "copy_", "type_as", "__get__"}
-KNOWN = {"sqrl": "its rules are mined into tensors on the default device (rules.py), where its statistics are on the model's"}
 
 
 class DefaultDevice(TorchFunctionMode):
@@ -71,9 +70,7 @@ class Answers:
         return torch.cat([labels(32, seed=100 + position) for position in range(3)]).to(ids.device)[ids]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name])) if name in KNOWN else name for name in sorted(methods())]
-)
+@pytest.mark.parametrize("name", sorted(methods()))
 def test_what_a_method_makes_is_where_its_model_is(name, net, monkeypatch):
     monkeypatch.setattr(torch, "from_numpy", torch.tensor)  # which a mode hears of
     way, source = methods()[name].cls(), Source(images(64, seed=7), labels(64, seed=7), torch.arange(64) % 2)
