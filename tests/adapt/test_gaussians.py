@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed; pip install 'outthink[adapt]'")
 
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from torch.distributions import MultivariateNormal, kl_divergence  # noqa: E402
 
@@ -15,7 +15,6 @@ def draw(rows, columns, seed):
     return torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(0, 1000))
 def test_running_moments_are_the_moments_of_all_that_was_seen(sizes, seed):
     """[42] exactly, whatever the start and the cuts."""

@@ -27,8 +27,8 @@ from outthink.core.spend import Budget
 SUBJECTS = {**registered(), **own()}
 JUDGED = sorted(name for name, one in SUBJECTS.items() if "verifier" in {field.name for field in dataclasses.fields(one)})  # type: ignore[arg-type]
 ONE_SAMPLE = {"greedy", "repeated_sampling"}  # they answer with one sample, whatever the others say
-QUICK = settings(max_examples=15, deadline=None)
-SLOWER = settings(max_examples=6, deadline=None)  # each example runs at several speeds
+QUICK = settings(max_examples=15)
+SLOWER = settings(max_examples=6)  # each example runs at several speeds
 
 subjects = pytest.mark.parametrize("strategy", SUBJECTS.values(), ids=SUBJECTS)
 caps = st.builds(

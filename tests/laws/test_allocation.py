@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
@@ -13,7 +13,6 @@ from outthink.laws.allocation import best_under, grid, growth, pareto
 ROWS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 20)), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(ROWS, st.integers(1, 20))
 def test_the_choice_is_the_best_affordable_and_the_cheapest_of_those(rows: list[tuple[int, int]], budget: int):
     scores, costs = ([float(row[part]) for row in rows] for part in (0, 1))
@@ -27,7 +26,6 @@ def test_the_choice_is_the_best_affordable_and_the_cheapest_of_those(rows: list[
     assert (scores[choice.index], costs[choice.index]) == (choice.score, choice.cost)
 
 
-@settings(deadline=None)
 @given(ROWS)
 def test_a_frontier_beats_everything_that_costs_no_more(rows: list[tuple[int, int]]):
     scores, costs = (np.array([float(row[part]) for row in rows]) for part in (0, 1))
@@ -45,7 +43,6 @@ def test_a_configuration_without_a_score_is_never_chosen():
         best_under([math.nan], [1.0], 5.0)
 
 
-@settings(deadline=None)
 @given(st.floats(0.1, 2.0), st.floats(0.1, 10.0))
 def test_a_power_gives_its_exponent_and_clipped_points_do_not_count(exponent: float, scale: float):
     costs = 2.0 ** np.arange(1, 11)

@@ -46,14 +46,14 @@ def test_gemstones_two_terms_are_reached_or_bettered(name: str, published: float
     assert found.value <= published * (1 + 1e-5)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 10**6))
 def test_projection_is_never_worse_than_the_multistart(seed: int) -> None:
     table = noisy(seed)
     assert fit("chinchilla", table).value <= fit("chinchilla", table, method="multistart", starts=40).value * (1 + 1e-6)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 10**6))
 def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     table = noisy(seed)
@@ -61,7 +61,7 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     assert other.value == pytest.approx(fit("chinchilla", table).value, rel=1e-7)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 10**6))
 def test_a_doubled_weight_is_a_duplicated_row(seed: int) -> None:
     table = noisy(seed)

@@ -21,7 +21,7 @@ def law_with(floor: float = E, alpha: float = ALPHA, beta: float = BETA) -> Loss
     return law
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(flops=st.floats(1e16, 1e27), alpha=st.floats(0.2, 0.6), beta=st.floats(0.2, 0.6))
 def test_the_optimum_is_the_closed_form(flops: float, alpha: float, beta: float):
     plan = plan_budget(law_with(alpha=alpha, beta=beta), flops=flops)
@@ -32,7 +32,7 @@ def test_the_optimum_is_the_closed_form(flops: float, alpha: float, beta: float)
     assert 6.0 * plan.parameters * plan.tokens == pytest.approx(flops)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(flops=st.floats(1e16, 1e27), ratio=st.one_of(st.none(), st.floats(1.0, 1000.0)))
 def test_planning_for_a_budgets_loss_gives_the_budget_back(flops: float, ratio: float | None):
     reached = plan_budget(law_with(), flops=flops, tokens_per_parameter=ratio)

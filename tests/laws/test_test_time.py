@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
@@ -15,7 +15,6 @@ from outthink.stats.coverage_law import CoverageLaw
 UNIT = Unit(tokens=200, dollars_per_million=0.5, parameters=1e9)
 
 
-@settings(deadline=None)
 @given(a=st.floats(0.1, 6.0), b=st.floats(0.2, 0.9), target=st.floats(0.01, 0.9))
 def test_the_plan_is_the_fewest_samples(a: float, b: float, target: float):
     law = CoverageLaw(a, b)

@@ -62,7 +62,7 @@ def test_a_share_of_unsolvable_problems_is_found_where_it_shows():
     assert fit_coverage_distribution(100, none, unsolvable=True).unsolvable == 0.0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 20), min_size=12, max_size=20), st.integers(0, 10**6))
 def test_a_weight_is_a_repeated_problem_and_order_does_not_count(counts: list[int], seed: int):
     right = np.array([*counts, 0, 3, 9])

@@ -3,7 +3,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -36,7 +36,6 @@ def votes(draw, largest=8):
     return labels, correct, weights
 
 
-@settings(deadline=None)
 @given(votes())
 def test_exact_majority_equals_the_average_over_all_subsets(case):
     labels, correct, _ = case
@@ -45,14 +44,12 @@ def test_exact_majority_equals_the_average_over_all_subsets(case):
     assert curve.values[0] == pytest.approx(brute(labels, correct, np.ones(len(labels))), abs=1e-11)
 
 
-@settings(deadline=None)
 @given(votes(7))
 def test_exact_weighted_majority_equals_the_average_over_all_subsets(case):
     labels, correct, weights = case
     assert weighted_majority_at_k(labels, weights, correct, method="exact").values[0] == pytest.approx(brute(labels, correct, weights), abs=1e-11)
 
 
-@settings(deadline=None)
 @given(votes(), st.randoms(use_true_random=False))
 def test_names_order_and_scale_do_not_matter(case, random):
     labels, correct, weights = case

@@ -12,7 +12,7 @@ from outthink.laws.table import table_of
 from outthink.stats.coverage_law import CoverageLaw, fit_coverage_law
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6))
 def test_least_squares_on_the_double_logarithm_is_the_straight_line(seed: int):
     rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
@@ -14,7 +14,6 @@ CHANCE = st.floats(0.0, 1.0)
 PROPER = st.floats(0.01, 0.99)
 
 
-@settings(deadline=None)
 @given(p=PROPER, easy=CHANCE, hard=CHANCE, sound=CHANCE, complete=CHANCE, cost=st.floats(0.0, 10.0), k=st.integers(1, 30))
 def test_reward_and_outcome_are_the_same_sum(p: float, easy: float, hard: float, sound: float, complete: float, cost: float, k: int):
     verifier = ImperfectVerifier((p, 1.0 - p), (easy, hard), sound, complete)
@@ -30,7 +29,6 @@ def test_reward_and_outcome_are_the_same_sum(p: float, easy: float, hard: float,
     assert verifier.rewards(cost=cost, most=k)[-1] == pytest.approx(right - cost * wrong, abs=1e-8)
 
 
-@settings(deadline=None)
 @given(p=PROPER, easy=PROPER, hard=PROPER, sound=PROPER, complete=PROPER)
 def test_the_ceiling_is_the_limit_and_shares_add_up(p: float, easy: float, hard: float, sound: float, complete: float):
     verifier = ImperfectVerifier((p, 1.0 - p), (easy, hard), sound, complete)
@@ -39,7 +37,6 @@ def test_the_ceiling_is_the_limit_and_shares_add_up(p: float, easy: float, hard:
     assert float(limit.right + limit.wrong + limit.undecided) == pytest.approx(1.0)
 
 
-@settings(deadline=None)
 @given(rate=PROPER, complete=PROPER)
 def test_a_sound_verifier_has_no_ceiling_below_1_and_never_stops(rate: float, complete: float):
     verifier = ImperfectVerifier((1.0,), (rate,), 1.0, complete)
@@ -47,7 +44,6 @@ def test_a_sound_verifier_has_no_ceiling_below_1_and_never_stops(rate: float, co
     assert verifier.best_attempts(cost=5.0, most=20).unbounded
 
 
-@settings(deadline=None)
 @given(p=PROPER, easy=PROPER, hard=PROPER, sound=PROPER, cost=st.floats(0.0, 10.0))
 def test_the_optimum_is_the_largest_reward(p: float, easy: float, hard: float, sound: float, cost: float):
     verifier = ImperfectVerifier((p, 1.0 - p), (easy, hard), sound)

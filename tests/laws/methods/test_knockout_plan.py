@@ -11,7 +11,7 @@ from outthink.laws.methods.knockout_plan import plan_knockout
 from outthink.stats import knockout_failure_bound, knockout_success
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(p_gen=st.floats(0.1, 0.9), p_comp=st.floats(0.6, 1.0), failure=st.floats(0.02, 0.5))
 def test_the_plan_is_the_cheapest_that_meets_the_target(p_gen: float, p_comp: float, failure: float):
     plan = plan_knockout(p_gen, p_comp, failure)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
@@ -18,7 +18,6 @@ def sources() -> Sources:
     return Sources([near, far], [np.zeros(30), np.zeros(30)], target, np.zeros(40), label_weight=1.0, regularisation=0.1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=8))
 def test_the_projection_onto_the_simplex_is_the_nearest_mixture(values: list[float]):
     point = np.array(values)
@@ -30,7 +29,6 @@ def test_the_projection_onto_the_simplex_is_the_nearest_mixture(values: list[flo
     assert np.all(((others - point) ** 2).sum(axis=1) >= ((p - point) ** 2).sum() - 1e-9)
 
 
-@settings(deadline=None)
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.floats(2.0, 50.0))
 def test_the_extrapolation_returns_the_pilots_and_a_line_is_exact(first: float, second: float, ratio: float):
     low, high = (100.0, first), (100.0 * ratio, second)

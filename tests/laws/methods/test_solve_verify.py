@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from outthink.core.errors import UsageError
@@ -13,19 +13,16 @@ from outthink.laws.methods.solve_verify import SimulatedVerifier, compute, mean_
 CHANCE = st.floats(0.0, 1.0)
 
 
-@settings(deadline=None)
 @given(p=CHANCE, v=st.integers(1, 5), s=st.integers(1, 60))
 def test_a_perfect_verdict_finds_any_right_solution(p: float, v: int, s: int):
     assert SimulatedVerifier([p], 1.0, 0.0).best_of([s], v)[0, 0] == pytest.approx(1.0 - (1.0 - p) ** s, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(p=CHANCE, t=CHANCE, v=st.integers(0, 6), s=st.integers(1, 60))
 def test_a_verdict_that_cannot_tell_is_one_sample(p: float, t: float, v: int, s: int):
     assert SimulatedVerifier([p], t, t).best_of([s], v)[0, 0] == pytest.approx(p, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(p=CHANCE, t=CHANCE, f=CHANCE, v=st.integers(1, 3), s=st.integers(1, 3))
 def test_the_law_is_the_sum_over_all_outcomes(p: float, t: float, f: float, v: int, s: int):
     total = 0.0

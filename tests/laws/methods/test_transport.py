@@ -14,7 +14,7 @@ def points(seed: int, count: int = 20) -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(count, 2)), rng.normal(size=(count, 2)) + 0.7
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6))
 def test_the_entropic_cost_comes_down_to_the_exact_one(seed: int):
     x, y = points(seed)
