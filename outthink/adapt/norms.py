@@ -57,6 +57,7 @@ class AdaptiveNorm(nn.Module):
         if isinstance(self.statistics, SourceStatistics):
             return F.batch_norm(batch, self.source_mean, self.source_variance, self.weight, self.bias, False, 0.0, self.eps)
         if isinstance(self.statistics, BatchStatistics):
+            _refuse_lone_vector(batch)
             return F.batch_norm(batch, None, None, self.weight, self.bias, True, 0.0, self.eps)
         mean, variance = self.statistics(self, batch)
         if not mean.requires_grad and not variance.requires_grad:  # constants: torch's own kernel takes them
@@ -115,9 +116,13 @@ def moments(batch: Tensor) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: a channel has one value only, whose variance would be 0.
     """
+    _refuse_lone_vector(batch)
+    return _channel_moments(batch)
+
+
+def _refuse_lone_vector(batch: Tensor) -> None:
     if batch.numel() == batch.shape[1]:
         raise ValueError("a batch of one vector has no variance; use a larger batch, or statistics that blend with the source (bn_adapt(alpha=0.1))")
-    return _channel_moments(batch)
 
 
 def instance_moments(batch: Tensor) -> tuple[Tensor, Tensor]:

@@ -161,3 +161,11 @@ def test_constants_of_each_sample_give_what_the_formula_gives(layer, batch):
         found = norm(batch)
     again = AdaptiveNorm(layer, InstanceMixture(layer, 4, torch.Generator().manual_seed(0)))
     torch.testing.assert_close(found, again(batch.clone().requires_grad_(True)).detach())
+
+
+def test_a_lone_vector_has_no_variance_and_the_refusal_says_what_does_fit():
+    layer = nn.BatchNorm1d(3)
+    norm = AdaptiveNorm(layer, BatchStatistics())
+    with pytest.raises(ValueError, match="one vector has no variance; use a larger batch"):
+        norm(torch.randn(1, 3))
+    assert norm(torch.randn(2, 3)).shape == (2, 3)
