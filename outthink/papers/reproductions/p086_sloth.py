@@ -152,7 +152,11 @@ def coverage_without_sampling_simulated() -> Iterator[Measured]:
 
 @reproduction(paper=86, kind="recorded", needs=(MODELS, "data:laws/monkeys-pythia/monkeys_pythia_math.csv", "extra:laws"))
 def coverage_without_sampling() -> Iterator[Measured]:
-    """The coverage of Pythia 12B follows from its skills and the samples of six smaller models."""
+    """The coverage of Pythia 12B follows from its skills and the samples of smaller models.
+
+    A tenth is asked, and half of the coverage where that is less: a flat tenth at one sample, which this had before, lets a forecast of 0 pass.
+    The half was chosen with the number known.
+    """
     counts = read_table(data.find("laws/monkeys-pythia", "monkeys_pythia_math.csv")[0])
     table = models()
     law = fit_sloth(table, LEADERBOARD, skills=2, floors=FLOORS, starts=3, seed=SEED)
@@ -175,6 +179,7 @@ def coverage_without_sampling() -> Iterator[Measured]:
         truth = float(coverage(10_000, right[held].astype(np.int64), budget)[0])
         yield Measured.within(
             f"coverage of Pythia 12B at {budget}, predicted from the others", value=float(response.coverage(skills[held : held + 1], budget)[0, 0]),
-            target=truth, tolerance=0.1, data="monkeys-pythia, sloth", seed=SEED, size=f"{int(seen.sum())} models, {right.shape[1]} problems",
+            target=truth, tolerance=min(0.1, truth / 2), data="monkeys-pythia, sloth", seed=SEED,
+            size=f"{int(seen.sum())} models, {right.shape[1]} problems",
             not_covered="models of other families",
         )  # fmt: skip
