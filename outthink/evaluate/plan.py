@@ -87,6 +87,11 @@ class Plan:
         if not self.problems.problems:
             raise UsageError(f"plan: the problem set {self.problems.name!r} is empty")
         keyless = [problem.id for problem in self.problems.problems if problem.id not in self.problems.keys]
+        if len(keyless) == len(self.problems.problems):
+            raise DataError(
+                f"{self.problems.name}: no problem has a key to grade by; name the field that holds it (--answer-field), or take another set: "
+                "what is graded by running code, by rules or by a planner cannot be run yet"
+            )
         if keyless:
             raise DataError(f"{self.problems.name}: {len(keyless)} problems have no key, such as {keyless[0]!r}; give them one, or leave them out")
         for budget in self.budgets:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import yarl
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+_WORTH_TELLING_S = 2.0  # a wait that a user would wonder about
+_TOLD_AGAIN_AFTER_S = 30.0
 _QUOTA = ("insufficient_quota", "exceeded your current quota", "billing", "insufficient balance", "credits")
 
 
@@ -35,6 +39,7 @@ class _Lane:
         self.tokens = Window(limits.tokens_per_minute) if limits.tokens_per_minute else None
         self.resume_at = 0.0
         self.limited_since: float | None = None
+        self.tell_at = 0.0
 
     @property
     def limited(self) -> bool:
@@ -197,6 +202,9 @@ class Transport:
                 f"(next wait {wait:.0f} s): {words}; go on later with the same command, or ask for less at once"
             )
         lane.resume_at = max(lane.resume_at, now + (asked if asked is not None else own))
+        if wait >= _WORTH_TELLING_S and now >= lane.tell_at:
+            lane.tell_at = now + _TOLD_AGAIN_AFTER_S
+            _LOG.warning("%s limits the rate: waiting %.0f s before it is asked again", self.shown_url, wait)
         return wait
 
     def _fatal(self, status: int, words: str) -> None:

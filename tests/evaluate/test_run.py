@@ -282,6 +282,8 @@ def test_a_plan_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(UsageError, match="is empty"):
         Plan((Greedy(),), numbered(0))
     with pytest.raises(DataError, match="1 problems have no key, such as 'set/0'"):
+        Plan((Greedy(),), dataclasses.replace(numbered(2), keys={"set/1": "101"}))
+    with pytest.raises(DataError, match="no problem has a key to grade by; name the field that holds it"):
         Plan((Greedy(),), dataclasses.replace(problems, keys={}))
 
 
