@@ -8,9 +8,9 @@ prediction by views where in doubt), and the source model. The claims are those 
 held to a point. The official step (6e-7) moves a weight by 1e-4 at most in these 120 steps, where the paper makes 16,000; 1e-4, which was set before,
 goes as far in all as those. That it did harm was seen, with a method that restored no weights. Any step at all puts about
 half of the samples below the prepared model's confidence, and so to the mean over views, which the same experts without steps never are for that
-reason: what steps cost against them is, at the official step, the views' doing and not the weights'. The share of weights that move is taken from a
-ResNet-20 for 32 x 32 images: beside a network of three small convolutions any router is large (a quarter). Not covered: segmentation (ACDC),
-domains that were not there at the source.
+reason: what steps cost against them may, at the official step, be the views' doing and not the weights', which is not separated here. The share
+of weights that move is taken from a ResNet-20 for 32 x 32 images: beside a network of three small convolutions any router is large (a quarter).
+Not covered: segmentation (ACDC), domains that were not there at the source.
 """
 
 from __future__ import annotations
