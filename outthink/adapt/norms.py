@@ -85,7 +85,7 @@ def _one_sample(batch: Tensor) -> Tensor:
 
 
 class _Moments(torch.autograd.Function):
-    # mean and biased variance of each channel by the kernel of batch normalisation: on a processor a third of the time of `torch.var_mean`
+    # mean and biased variance of each channel by the kernel of batch normalisation: on a processor a quarter of the time of `torch.var_mean`
 
     @staticmethod
     def forward(context: FunctionCtx, batch: Tensor) -> tuple[Tensor, Tensor]:
