@@ -11,7 +11,7 @@ from outthink.cli.options import DEFAULT_MODEL, Model, Quiet, Threads
 
 
 def demo(
-    problems: Annotated[int, typer.Option(min=2, help="How many two-digit sums.")] = 50,
+    problems: Annotated[int, typer.Option(min=2, max=75, help="How many products of one-digit numbers.")] = 50,
     model: Model = DEFAULT_MODEL,
     seed: Annotated[int, typer.Option(help="Seed of problems and samples.")] = 0,
     folder: Annotated[str, typer.Option("--name", "-o", help="Folder of the run; the same name goes on with it.")] = "outthink-runs/demo",
@@ -32,10 +32,13 @@ def demo(
     from outthink.evaluate.report import build as report_of
     from outthink.evaluate.report import terminal, write_html
     from outthink.evaluate.run import interruptible
+    from outthink.evaluate.summary import gain_interval, groups, paired
     from outthink.problems.sets import load
 
-    chosen = load(f"arithmetic(n={problems}, seed={seed})")
-    sampling = Sampling(temperature=0.8, top_p=0.95, max_tokens=24, stop=chosen.stop)
+    # Whole answers in a few tokens, so that greedy decoding comes near the likeliest answer, which is what a vote finds: what voting wins
+    # is won over one sample.
+    chosen = load(f"arithmetic(n={problems}, seed={seed}, digits=1, ops='*')")
+    sampling = Sampling(temperature=1.0, max_tokens=16, stop=chosen.stop)
     strategies = tuple(build(spec) for spec in ("greedy", "majority_vote", "best_of_n"))
     plan = Plan(strategies, chosen, (1, 4, 16), (seed,), sampling, model, {}, command_line())  # type: ignore[arg-type]
     with display(quiet) as (step, event):
@@ -45,4 +48,11 @@ def demo(
         terminal(report)
         page = Path(folder) / "report.html"
         write_html(report, page)
+        voted = {records[0].samples: records for records in groups(done).values() if records[0].family == "majority_vote"}
+        many, one = paired(voted[16], voted[1])
+        gain = gain_interval(many, one, seed=0)
+    typer.echo(
+        f"\none sample is right for {one.mean():.1%} of the problems, the majority vote of 16 for {many.mean():.1%}: "
+        f"{100 * gain.estimate:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] (paired, 95%)"
+    )
     typer.echo(f"\nscaling curve: {page}\nevery sample: {folder}; wrong answers: outthink show {folder} --wrong")
