@@ -21,16 +21,25 @@ class Usage:
         completion_tokens: generated tokens, reasoning included.
         cached_tokens: prompt tokens that the server says it took from its cache.
         basis: where the numbers come from.
+        recovery_tokens: tokens that were generated once more to learn ids and log probabilities which the engine's stream left out. They
+            are not part of the completion, and cost what its tokens cost.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     basis: Basis = "counted"
+    recovery_tokens: int = 0
 
-    def row(self) -> tuple[int, int, int, Basis]:
-        """Its fields in order, for the journal."""
-        return self.prompt_tokens, self.completion_tokens, self.cached_tokens, self.basis
+    @property
+    def generated(self) -> int:
+        """All tokens that were generated for this completion: what is charged as completion tokens."""
+        return self.completion_tokens + self.recovery_tokens
+
+    def row(self) -> tuple[int | Basis, ...]:
+        """Its fields in order, for the journal; the last one where it is not 0."""
+        row = self.prompt_tokens, self.completion_tokens, self.cached_tokens, self.basis
+        return (*row, self.recovery_tokens) if self.recovery_tokens else row
 
 
 @dataclass(frozen=True, slots=True)

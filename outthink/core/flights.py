@@ -140,7 +140,7 @@ def _charge(session: Session, flight: Flight, usage: Usage) -> Spend:
             prompt = max((other.prompt_tokens for other in flight.siblings), default=0)
         else:
             ticket.carries_prompt, heir.ticket.carries_prompt = False, True
-    return model.price.of(Usage(prompt if ticket.carries_prompt else 0, usage.completion_tokens))
+    return model.price.of(Usage(prompt if ticket.carries_prompt else 0, usage.generated))
 
 
 def _from_journal(session: Session, flight: Flight, call: Call) -> None:
@@ -234,7 +234,7 @@ class _Stream:
         prompt = 0 if digest in self.prompts_paid else usage.prompt_tokens
         if usage.prompt_tokens:
             self.prompts_paid.add(digest)
-        return model.price.of(Usage(prompt, usage.completion_tokens))
+        return model.price.of(Usage(prompt, usage.generated))
 
     def _settle(self, flight: Flight, state: CallState, charged: Spend, paid: Spend, basis: str, body: dict[str, object]) -> None:
         session, request = self.session, flight.draw.request

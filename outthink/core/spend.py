@@ -160,6 +160,6 @@ class Price:
 
     def of(self, usage: Usage, *, calls: int = 1) -> Spend:
         """The spending of one call with this usage."""
-        tokens = usage.prompt_tokens + usage.completion_tokens
-        dollars = (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
-        return Spend(usage.completion_tokens, usage.prompt_tokens, calls, 2.0 * self.parameters * tokens, dollars)
+        prompt, generated = usage.prompt_tokens, usage.generated
+        dollars = (prompt * self.prompt + generated * self.completion) / 1e6
+        return Spend(generated, prompt, calls, 2.0 * self.parameters * (prompt + generated), dollars)

@@ -120,7 +120,7 @@ def _arrays(
             if grade["class"] is not None:
                 labels[position, draw] = classes.setdefault(grade["class"], len(classes))
             correct[position, draw] = float(bool(grade["correct"]))
-            tokens[position, draw] = completion.usage.completion_tokens
+            tokens[position, draw] = completion.usage.generated
             if completion.logprob is not None:
                 likelihood[position, draw] = min(0.0, completion.logprob / max(1, completion.usage.completion_tokens))
             for verifier, known in judged.items():

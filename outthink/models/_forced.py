@@ -37,9 +37,29 @@ class Place:
     top: tuple[tuple[str, float], ...]
 
 
-async def place(engine: _llama.Engine, before: Sequence[int], token: int, top: int = 0) -> Place:
-    """How probable a token is after others, and the `top` likeliest tokens there; see `at`."""
-    return (await at(engine, before, [token], top))[token]
+async def inside(engine: _llama.Engine, before: Sequence[int], token: int, top: int, most: int) -> tuple[Place | None, int]:
+    """How probable a token is that ends inside a character, in as few steps of the model as it takes.
+
+    Args:
+        engine: the model.
+        before: prompt and tokens before the place.
+        token: which one.
+        top: how many alternatives to return with it.
+        most: steps that may be spent on it.
+
+    Returns:
+        The place, or None where that many steps did not tell it; and the steps that were spent.
+
+    Raises:
+        Refused: the engine's own message.
+    """
+    stages = _ALTERNATIVES[:most]
+    for steps, many in enumerate(stages, 1):
+        (entry,) = await _generated(engine, before, engine.letter, max(many, top))
+        listed = _listed(entry)
+        if token in listed:
+            return _place(listed[token], entry, top), steps
+    return None, len(stages)
 
 
 async def at(engine: _llama.Engine, before: Sequence[int], tokens: Sequence[int], top: int = 0) -> dict[int, Place]:
@@ -65,11 +85,10 @@ async def at(engine: _llama.Engine, before: Sequence[int], tokens: Sequence[int]
         (entry,) = reported
         if entry["id"] != forced:
             raise _unknown(forced)
-        listed = {entry["id"]: entry} | {other["id"]: other for other in entry["top_logprobs"]}
+        listed = _listed(entry)
         missing = [token for token in tokens if token not in listed]
         if not missing:
-            likeliest = alternatives(entry, top)
-            return {token: Place(token, _text(listed[token]), listed[token]["logprob"], likeliest) for token in tokens}
+            return {token: _place(listed[token], entry, top) for token in tokens}
         if many == _ALTERNATIVES[-1]:
             raise _unknown(missing[0])
         many = next(stages)
@@ -79,8 +98,12 @@ def _unknown(token: int) -> ModelError:
     return ModelError(f"the model has no token {token}; token ids must be those of its own vocabulary")
 
 
-def _text(entry: dict[str, Any]) -> str:
-    return bytes(entry["bytes"]).decode(errors="replace")
+def _listed(entry: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    return {entry["id"]: entry} | {other["id"]: other for other in entry["top_logprobs"]}
+
+
+def _place(told: dict[str, Any], entry: dict[str, Any], top: int) -> Place:
+    return Place(told["id"], bytes(told["bytes"]).decode(errors="replace"), told["logprob"], alternatives(entry, top))
 
 
 def alternatives(entry: dict[str, Any], top: int) -> tuple[tuple[str, float], ...]:

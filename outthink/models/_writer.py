@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from outthink.core.completion import Chunk, Completion, Finish, Usage
@@ -16,6 +17,8 @@ class Writer:
     Args:
         position: of its draw.
         capture: what to keep.
+
+    `tokens` are its ids where they are known otherwise than from its places, `recovery` the steps of the model that its lost places cost.
     """
 
     def __init__(self, position: int, capture: Capture) -> None:
@@ -23,6 +26,8 @@ class Writer:
         self.places: dict[int, Place] = {}
         self.count = 0
         self.ended = False
+        self.tokens: list[int] | None = None
+        self.recovery = 0
         self._capture = capture
         self._texts: list[str] = []
         self._finish: Finish = "stop"
@@ -60,13 +65,14 @@ class Writer:
         return Chunk(self.position, text=text, tokens=tokens, done=None if self.lost else self.completion())
 
     def completion(self) -> Completion:
-        """The whole sample; without token ids and log probabilities if a place is still lost."""
+        """The whole sample; without log probabilities if a place is still lost, and without token ids if they are not known."""
+        usage = replace(self._usage, recovery_tokens=self.recovery) if self.recovery else self._usage
         if self.lost:
-            return Completion(self.text, self._finish, self._usage)
+            return Completion(self.text, self._finish, usage, token_ids=None if self.tokens is None else tuple(self.tokens))
         places = [self.places[place] for place in range(self.count)]
         logprobs = tuple(place.logprob for place in places)
         return Completion(
-            self.text, self._finish, self._usage, token_ids=tuple(place.token for place in places), logprob=sum(logprobs),
+            self.text, self._finish, usage, token_ids=tuple(place.token for place in places), logprob=sum(logprobs),
             token_logprobs=logprobs if self._capture.token_logprobs else None,
             top_logprobs=tuple(place.top for place in places) if self._capture.top_logprobs else None,
         )  # fmt: skip

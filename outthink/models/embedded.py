@@ -6,8 +6,9 @@ default model: by up to 0.25 nats from 64 tokens of context on, by nothing below
 closely, not exactly. What is recorded stays as it is.
 
 The engine does not tell a token that ends inside a character (of an emoji, of a rare Chinese character). Which it was follows from the
-text and the vocabulary, or else from drawing the sample again with its seed; its log probability is read by scoring it. That costs
-about one step of the model for each such token, and is not charged.
+text and the vocabulary, or else from drawing the sample again with its seed; its log probability is read by generating it once more,
+in one to three steps of the model. These tokens are charged with the sample's own and stay within its `max_tokens`, which is what was
+reserved for it: a sample that has used them up has no log probability, and no token ids where the text does not tell them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from outthink.core.protocols import Scores
 from outthink.core.request import Draw, Message, Prefix, Request
 from outthink.core.spend import Price
 from outthink.models import _gguf, _llama
-from outthink.models._forced import place, places
+from outthink.models._forced import inside, places
 from outthink.models._recover import Vocabulary
 from outthink.models._writer import Writer, read
 
@@ -177,14 +178,23 @@ class EmbeddedModel:
                         await send.send(Chunk(writer.position, done=Failure("engine", f"{self.name}: {error}")))
 
     async def _find(self, draw: Draw, writer: Writer, send: Any) -> None:
-        # what the stream did not tell: which tokens these were, then how probable each was
+        # what the stream did not tell: which tokens these were, then how probable each was; as far as what was reserved for it reaches
+        lost, room = writer.lost, draw.request.sampling.max_tokens - writer.count
         known = {at: told.token for at, told in writer.places.items()}
-        tokens = self._vocabulary.recover(writer.text.encode(), known, writer.count) if self._vocabulary else None
-        tokens = tokens or await self._drawn_again(draw, known, writer.count)
-        if tokens is not None:
-            prompt = self._prompt_tokens(draw.request)
-            for at in writer.lost:
-                writer.places[at] = await place(self._engine, [*prompt, *tokens[:at]], tokens[at], draw.request.capture.top_logprobs)
+        writer.tokens = self._vocabulary.recover(writer.text.encode(), known, writer.count) if self._vocabulary else None
+        if writer.tokens is None and writer.count + len(lost) <= room:
+            writer.recovery += writer.count
+            await send.send(Chunk(writer.position, tokens=writer.count))
+            writer.tokens = await self._drawn_again(draw, known, writer.count)
+        if writer.tokens is not None and len(lost) <= room:
+            prompt, tokens, top = self._prompt_tokens(draw.request), writer.tokens, draw.request.capture.top_logprobs
+            for at in lost:
+                found, steps = await inside(self._engine, [*prompt, *tokens[:at]], tokens[at], top, room - writer.recovery)
+                writer.recovery += steps
+                await send.send(Chunk(writer.position, tokens=steps))
+                if found is None:
+                    break
+                writer.places[at] = found
         await send.send(Chunk(writer.position, done=writer.completion()))
 
     async def _drawn_again(self, draw: Draw, known: dict[int, int], count: int) -> list[int] | None:

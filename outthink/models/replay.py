@@ -189,7 +189,7 @@ def _is_greedy(pool: Pool, digest: str) -> bool:
 def _record(call: Call) -> _Record:
     if call.state == "done":
         completion = Completion.from_json(call.body)
-        return _Record(completion, completion.usage.completion_tokens)
+        return _Record(completion, completion.usage.generated)
     failure = Failure(str(call.body.get("kind", "failed")), str(call.body.get("message", "failed when it was recorded")))
     return _Record(failure, call.charged.completion_tokens)
 

@@ -88,7 +88,7 @@ class ScriptedModel:
         if isinstance(line, Failure):
             return Reply((), line, self.delay_s)
         if isinstance(line, Completion):
-            tokens = line.usage.completion_tokens
+            tokens = line.usage.generated
             words = line.text.split()[:tokens]
             return Reply((*words, *[""] * (tokens - len(words))), line, self.delay_s)
         spoken_words = line.split()

@@ -20,6 +20,11 @@ from outthink.core.session import Session
 from outthink.core.solution import Candidate, Judgement
 from outthink.core.spend import Spend
 
+_UNKNOWN = (
+    "the sample has no log probability; use a backend that returns them, raise max_tokens (the embedded engine generates the tokens of some "
+    "characters once more to learn it), or take another verifier"
+)
+
 
 @verifier("sequence_likelihood")
 @dataclass(frozen=True)
@@ -40,6 +45,6 @@ class SequenceLikelihood:
     def _one(self, candidate: Candidate) -> Judgement:
         logprob, tokens = candidate.completion.logprob, candidate.completion.usage.completion_tokens
         if logprob is None:
-            return Judgement(None, failure="the model returned no log probability; use a backend that does, or another verifier")
+            return Judgement(None, failure=_UNKNOWN)
         # an engine may report +1e-7 for a certain token
         return Judgement(min(0.0, logprob / max(1, tokens) if self.normalise else logprob))

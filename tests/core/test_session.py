@@ -11,7 +11,7 @@ import pytest
 from conformance.subjects import AskingJudge
 
 from outthink.core.attempt import attempt
-from outthink.core.completion import Chunk, Failure, Usage
+from outthink.core.completion import Chunk, Completion, Failure, Usage
 from outthink.core.errors import CapabilityError, ModelError, VerifierError
 from outthink.core.journal import Journal
 from outthink.core.pool import Pool
@@ -291,6 +291,18 @@ def test_what_was_offered_is_the_answer_of_a_strategy_that_does_not_end(monkeypa
 
     solution = solve(Endless(), ScriptedModel(["1", "2"]), budget=Budget(seconds=0.05))
     assert (str(solution.answer), solution.stopped) == ("1", "seconds")
+
+
+def test_tokens_that_were_generated_once_more_are_charged_also_from_the_record() -> None:
+    price, usage = Price(prompt=1.0, completion=10.0, parameters=1e9), Usage(3, 2, recovery_tokens=1)
+    model = ScriptedModel([Completion("1 2", "stop", usage)], price=price)
+    journal = Journal()
+    first = solve(MajorityVote(n=1), model, journal=journal)
+    again = solve(MajorityVote(n=1), model, journal=journal)
+    assert first.charged == again.charged == first.paid == price.of(Usage(3, 3))
+    assert again.paid == Spend()
+    (recorded,) = Pool(journal).samples()
+    assert recorded.completion.usage == usage
 
 
 def test_dollars_and_flops_come_from_the_price() -> None:

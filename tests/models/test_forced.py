@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from outthink.core.errors import ModelError
-from outthink.models._forced import Place, at, places
+from outthink.models._forced import Place, at, inside, places
 from outthink.models._llama import Engine
 
 WORDS = 3000
@@ -88,6 +88,17 @@ def test_the_likeliest_tokens_come_with_a_place() -> None:
         (place,) = anyio.run(at, cast(Engine, toy), [1], [token], 3).values()
         assert len(place.top) == 3
         assert place.top[0][1] == max(logprob for _, logprob in place.top)
+
+
+def test_a_token_inside_a_character_costs_what_it_is_said_to_cost() -> None:
+    for token in sorted(INSIDE):
+        for most in range(4):
+            toy = Toy()
+            place, steps = anyio.run(inside, cast(Engine, toy), [1], token, 3, most)
+            assert steps == len(toy.contexts) <= most
+            assert place is None or (place.token == token and len(place.top) == 3)
+        assert place is not None
+        assert place.logprob == pytest.approx(toy.distribution((1,))[token], abs=1.5)
 
 
 @pytest.mark.parametrize("tokens", [[WORDS], [10, WORDS]])
