@@ -40,6 +40,7 @@ async def solve_async(
     journal: str | Path | Journal | None = None,
     judge: str | Model | None = None,
     price: Price | None = None,
+    template: str | None = None,
     listen: Callable[[Event], None] | None = None,
 ) -> Solution:
     """Solve one problem. `solve` is the same as a plain function, which also works inside a running event loop (a notebook).
@@ -55,6 +56,7 @@ async def solve_async(
         journal: a file that records every call: the same question again costs nothing.
         judge: model of verifiers that ask one; the same model if None.
         price: what tokens cost of models that are given by reference; a cap on dollars needs it.
+        template: chat template of a server's model, see `outthink.models.templates.named`; only exact scores on vLLM and SGLang need it.
         listen: called with every event.
 
     Returns:
@@ -85,7 +87,7 @@ async def solve_async(
         models: dict[str, Model] = {}
         for role, wanted in (("policy", model), ("judge", judge)):
             if isinstance(wanted, str):
-                opened.append(await open_model(wanted, price=price))
+                opened.append(await open_model(wanted, price=price, template=template))
                 models[role] = opened[-1]
             elif wanted is not None:
                 models[role] = wanted

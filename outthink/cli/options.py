@@ -22,5 +22,12 @@ MaxTokens = Annotated[int, typer.Option(envvar="OUTTHINK_MAX_TOKENS", min=1, hel
 Seed = Annotated[int, typer.Option(envvar="OUTTHINK_SEED", help="Seed of every draw.")]
 Threads = Annotated[int | None, typer.Option(envvar="OUTTHINK_THREADS", min=1, help="Threads of the embedded engine.")]
 Price = Annotated[str | None, typer.Option(envvar="OUTTHINK_PRICE", help="Dollars for a million prompt and completion tokens, such as 0.15,0.60.")]
+Template = Annotated[
+    str | None,
+    typer.Option(
+        envvar="OUTTHINK_TEMPLATE",
+        help="Chat template of a server's model, for p_true and other exact scores on vLLM and SGLang: chatml, plain, or its tokenizer_config.json.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress display.")]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outthink.cli.options import DEFAULT_MODEL, JudgeModel, MaxTokens, Model, Price, Quiet, Temperature, Threads, TopP
+from outthink.cli.options import DEFAULT_MODEL, JudgeModel, MaxTokens, Model, Price, Quiet, Temperature, Template, Threads, TopP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +49,7 @@ def run(
     top_p: TopP = 1.0,
     max_tokens: MaxTokens = 512,
     price: Price = None,
+    template: Template = None,
     threads: Threads = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Problems at once.")] = 8,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Predict calls, tokens and dollars; spend nothing.")] = False,
@@ -87,10 +88,10 @@ def run(
     if dry_run:
         import anyio
 
-        anyio.run(_forecast, plan, folder, read_price(price), threads)
+        anyio.run(_forecast, plan, folder, read_price(price), threads, template)
         return
     with display(quiet) as (step, event):
-        done = interruptible(partial(run_plan, plan, folder, read_price(price), threads, concurrency, step, event), folder)
+        done = interruptible(partial(run_plan, plan, folder, read_price(price), threads, concurrency, step, event, template), folder)
     with done:
         from outthink.evaluate.report import terminal
 
@@ -103,22 +104,22 @@ def run(
 
 async def run_plan(
     plan: Plan, folder: Path, price: ModelPrice | None, threads: int | None, concurrency: int,
-    step: Callable[[Progress], None] | None, event: Callable[[Event], None] | None,
+    step: Callable[[Progress], None] | None, event: Callable[[Event], None] | None, template: str | None = None,
 ) -> Run:  # fmt: skip
     """Open the plan's models, do what is left of it, close them."""
     from outthink.evaluate.run import run as work
 
-    async with opened(plan.model, plan.roles, price, threads) as models:
+    async with opened(plan.model, plan.roles, price, threads, template) as models:
         return await work(plan, models, folder, progress=step, listen=event, concurrency=concurrency)
 
 
-async def _forecast(plan: Plan, folder: Path, price: ModelPrice | None, threads: int | None) -> None:
+async def _forecast(plan: Plan, folder: Path, price: ModelPrice | None, threads: int | None, template: str | None) -> None:
     from outthink.core.journal import Journal
     from outthink.evaluate.dry_run import dry_run
     from outthink.evaluate.run import JOURNAL
 
     recorded = Journal(folder / JOURNAL, writable=False) if (folder / JOURNAL).exists() else None
-    async with opened(plan.model, plan.roles, price, threads) as models:
+    async with opened(plan.model, plan.roles, price, threads, template) as models:
         forecast = await dry_run(plan, models, recorded=recorded)
     typer.echo(f"{forecast}\nNothing was spent.")
 
@@ -126,17 +127,18 @@ async def _forecast(plan: Plan, folder: Path, price: ModelPrice | None, threads:
 class opened:
     """Models by role, opened on entry and closed on exit."""
 
-    def __init__(self, model: str, roles: Mapping[str, str], price: ModelPrice | None, threads: int | None) -> None:
+    def __init__(self, model: str, roles: Mapping[str, str], price: ModelPrice | None, threads: int | None, template: str | None = None) -> None:
         self.wanted = {"policy": model, **roles}
         self.price = price
         self.threads = threads
+        self.template = template
         self.models: dict[str, ServingModel] = {}
 
     async def __aenter__(self) -> dict[str, ServingModel]:
         from outthink.models.resolve import open_model
 
         for role, reference in self.wanted.items():
-            self.models[role] = await open_model(reference, price=self.price, threads=self.threads)
+            self.models[role] = await open_model(reference, price=self.price, threads=self.threads, template=self.template)
         return self.models
 
     async def __aexit__(self, *exception: object) -> None:

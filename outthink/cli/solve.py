@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outthink.cli.options import DEFAULT_MODEL, Json, JudgeModel, MaxTokens, Model, Price, Quiet, Seed, Temperature, TopP
+from outthink.cli.options import DEFAULT_MODEL, Json, JudgeModel, MaxTokens, Model, Price, Quiet, Seed, Temperature, Template, TopP
 from outthink.core.errors import ModelError, OutthinkError, UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def solve(
     max_tokens: MaxTokens = 512,
     seed: Seed = 0,
     price: Price = None,
+    template: Template = None,
     journal: Annotated[str | None, typer.Option(help="A file that records every call; the same question again then costs nothing.")] = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -63,7 +64,7 @@ def solve(
 
         solution = api.solve(
             asked, model, strategy, answer=answer, budget=caps, sampling=sampling, seed=seed, journal=journal, judge=judge_model,
-            price=read_price(price), listen=listen,
+            price=read_price(price), template=template, listen=listen,
         )  # fmt: skip
     _show(solution, as_json)
     if solution.answer is None:

@@ -1,4 +1,4 @@
-"""Teacher forcing on the embedded engine: log probabilities of tokens that are given, each read where the model would generate it.
+"""Teacher forcing on llama.cpp: log probabilities of tokens that are given, each read where the model would generate it.
 
 The engine tells log probabilities of generated tokens only, from the model's own softmax at temperature 1, before any sampler. So a
 given token is made the generated one by a bias that no other token can reach, which does not touch what is told: one step of the
@@ -12,9 +12,9 @@ one place are therefore read from one evaluation, so that their probabilities be
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from outthink.core.errors import ModelError
 from outthink.core.together import together
@@ -27,6 +27,19 @@ _ALTERNATIVES = (50, 2_000, 1 << 20)
 _PREFILL = 2
 
 
+class Engine(Protocol):
+    """What is asked for tokens: llama.cpp in this process, or its server."""
+
+    @property
+    def letter(self) -> int:
+        """A token that is one letter."""
+        ...
+
+    def complete(self, body: dict[str, object]) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """The replies to a completion, in pieces; see `_llama.Engine.complete`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A token at its place: its text, its log probability (nats), and the likeliest tokens there with theirs."""
@@ -37,7 +50,7 @@ class Place:
     top: tuple[tuple[str, float], ...]
 
 
-async def inside(engine: _llama.Engine, before: Sequence[int], token: int, top: int, most: int) -> tuple[Place | None, int]:
+async def inside(engine: Engine, before: Sequence[int], token: int, top: int, most: int) -> tuple[Place | None, int]:
     """How probable a token is that ends inside a character, in as few steps of the model as it takes.
 
     Args:
@@ -62,7 +75,7 @@ async def inside(engine: _llama.Engine, before: Sequence[int], token: int, top: 
     return None, len(stages)
 
 
-async def at(engine: _llama.Engine, before: Sequence[int], tokens: Sequence[int], top: int = 0) -> dict[int, Place]:
+async def at(engine: Engine, before: Sequence[int], tokens: Sequence[int], top: int = 0) -> dict[int, Place]:
     """How probable each of several tokens is at one place.
 
     Args:
@@ -111,7 +124,7 @@ def alternatives(entry: dict[str, Any], top: int) -> tuple[tuple[str, float], ..
     return tuple((other["token"], other["logprob"]) for other in entry["top_logprobs"][:top])
 
 
-async def _generated(engine: _llama.Engine, before: Sequence[int], token: int, many: int) -> list[dict[str, Any]]:
+async def _generated(engine: Engine, before: Sequence[int], token: int, many: int) -> list[dict[str, Any]]:
     body: dict[str, object] = {
         "prompt": list(before), "max_tokens": 1, "temperature": 0.0, "n_probs": many, "logit_bias": [[token, _CERTAIN]],
     }  # fmt: skip
@@ -123,7 +136,7 @@ async def _generated(engine: _llama.Engine, before: Sequence[int], token: int, m
     return found
 
 
-async def places(engine: _llama.Engine, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[Place]]:
+async def places(engine: Engine, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[list[Place]]:
     """The places of all tokens of several continuations of one prompt.
 
     Where continuations begin alike, they are read once. Where they part, they go on side by side in several lanes, each of which

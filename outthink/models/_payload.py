@@ -12,6 +12,7 @@ from outthink.models.templates import Template
 
 Api = Literal["chat", "completions"]
 Continuation = Literal["echo", "plain", "flag"]
+Scoring = Literal["echo", "stepwise"]
 
 _MODELS_OWN = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 # how to turn off the samplers that an engine adds by itself, which change the distribution: llama.cpp's defaults (top_k 40, min_p .05), and
@@ -141,6 +142,11 @@ def _part(part: Text | Image) -> dict[str, object]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     return {"type": "image_url", "image_url": {"url": part.url}}
+
+
+def text_alone(request: Request) -> bool:
+    """Whether a conversation can be written out as text: it has no image and no call of a tool."""
+    return not any(message.tool_calls or any(isinstance(part, Image) for part in message.content) for message in request.messages)
 
 
 def prompt_bound(request: Request) -> int:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable
 from dataclasses import replace
-from urllib.parse import urlsplit, urlunsplit
 
 from outthink.core.completion import Completion
 from outthink.core.errors import CapabilityError, ModelError
-from outthink.core.request import Request
+from outthink.core.request import Prefix, Request
 from outthink.models._errors import Rejected, Unserved
-from outthink.models._payload import Continuation, adapted
+from outthink.models._payload import Continuation, Scoring, adapted
 from outthink.models._reply import Json, Reported, choices_of, covers_one, read_choice
 from outthink.models._score import embeddings, scored
 from outthink.models._service import Server
+from outthink.models._stepwise import Stepwise
 from outthink.models.probe import Probe, engine_of
 
 _MANY = 16
@@ -94,11 +94,8 @@ def _context(entry: Json) -> int | None:
 
 
 async def _template(server: Server) -> str | None:
-    # llama.cpp's server shows it beside /v1, not below
-    parts = urlsplit(server.transport.base_url)
-    address = urlunsplit((parts.scheme, parts.netloc, parts.path.removesuffix("/v1") + "/props", "", ""))
     try:
-        shown = (await server.transport.get(address)).get("chat_template")
+        shown = (await server.transport.get(server.beside("/props"))).get("chat_template")
     except (Rejected, Unserved):
         return None
     return shown if isinstance(shown, str) else None
@@ -166,11 +163,14 @@ async def _endpoints(server: Server, found: Probe) -> Probe:
         completions = bool(choices_of(await server.transport.post("/completions", json.dumps(body).encode())))
     except (Rejected, Unserved):
         completions = False
-    scores = completions and await _has(_scores(server))
-    return replace(found, completions=completions, scores=scores, embeddings=await _has(embeddings(server, ["probe"])))
+    way: Scoring = "stepwise" if found.engine == "llama.cpp" else "echo"
+    scoring = way if completions and await _has(_scores(server, way)) else None
+    return replace(found, completions=completions, scoring=scoring, embeddings=await _has(embeddings(server, ["probe"])))
 
 
-async def _scores(server: Server) -> tuple[str, ...]:
+async def _scores(server: Server, way: Scoring) -> tuple[str, ...]:
+    if way == "stepwise":
+        return (await Stepwise(server).score(_REQUEST, [Prefix(" three")]))[0].tokens
     return (await scored(server, "One, two,", " three")).tokens
 
 

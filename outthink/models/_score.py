@@ -16,7 +16,7 @@ from outthink.models._reply import BYTES_PER_TOKEN, Reported, share
 from outthink.models._service import Server
 
 # what is asked, and who has it
-_SCORES = "prompt log probabilities", "the embedded engine and the servers of vLLM and SGLang have them"
+_SCORES = "prompt log probabilities", "the embedded engine and the servers of llama.cpp, vLLM and SGLang have them"
 _EMBEDDINGS = "embeddings", "the embedded engine has them; or serve a model made for them (vLLM), or start llama.cpp with --embeddings"
 _TEXTS = 256  # of one request; servers refuse more than some hundreds or thousands
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 import anyio
 
@@ -44,6 +45,11 @@ class Server:
     def path(self) -> str:
         """The endpoint that generates."""
         return "/chat/completions" if self.api == "chat" else "/completions"
+
+    def beside(self, path: str) -> str:
+        """The address of what llama.cpp's server has beside /v1, not below."""
+        parts = urlsplit(self.transport.base_url)
+        return urlunsplit((parts.scheme, parts.netloc, parts.path.removesuffix("/v1") + path, "", ""))
 
     async def models(self) -> list[Json]:
         """What the server says it serves; [] where it has no such list."""
@@ -129,7 +135,7 @@ class Service:
                     raise await server.unknown(refusal.message) from refusal
                 server.dialect = adapted(server.dialect, refusal.message, len(members), request.capture.top_logprobs)
                 if server.dialect == dialect:
-                    return self._fail(members, *_refused(server, refusal))
+                    return self._fail(members, *refused(server, refusal))
             except Unserved as unserved:
                 return self._fail(members, unserved.kind, unserved.message)
 
@@ -205,7 +211,8 @@ def _echoed(request: Request, dialect: Dialect, api: Api) -> str:
     return request.prefix.text if request.prefix is not None and api == "chat" and dialect.continuation == "echo" else ""
 
 
-def _refused(server: Server, refusal: Rejected) -> tuple[str, str]:
+def refused(server: Server, refusal: Rejected) -> tuple[str, str]:
+    """The kind of a refusal, and one sentence."""
     low = refusal.message.lower()
     if any(words in low for words in _CONTEXT_WORDS) or ("context" in low and "exceed" in low):
         return "context", f"the prompt does not fit the context of {server.model}: {refusal.message}"

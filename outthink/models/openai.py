@@ -15,14 +15,15 @@ from collections.abc import AsyncGenerator, Sequence
 from outthink.core.completion import Chunk, Embedding, TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError, nearest
 from outthink.core.protocols import Scores
-from outthink.core.request import Draw, Image, Prefix, Request
+from outthink.core.request import Draw, Prefix, Request
 from outthink.core.spend import Price
 from outthink.models._errors import clean_url
 from outthink.models._http import Transport
 from outthink.models._limits import Limits, Retry
-from outthink.models._payload import Api, Continuation, Dialect, prompt_bound
+from outthink.models._payload import Api, Continuation, Dialect, Scoring, prompt_bound, text_alone
 from outthink.models._score import embeddings, scored_each
 from outthink.models._service import Server, Service
+from outthink.models._stepwise import Stepwise
 from outthink.models.probe import Probe, engine_of, load
 from outthink.models.templates import Template
 
@@ -32,6 +33,7 @@ DEFAULT_URL = "https://api.openai.com/v1"
 _LIMITS, _RETRY = Limits(), Retry()
 # what these engines' servers do where no probe says otherwise; they return log probabilities as well
 _CONTINUATION: dict[str, Continuation] = {"llama.cpp": "echo", "vllm": "flag", "sglang": "flag"}
+_SCORING: dict[str, Scoring] = {"llama.cpp": "stepwise", "vllm": "echo", "sglang": "echo"}
 
 
 class OpenAIModel:
@@ -78,9 +80,11 @@ class OpenAIModel:
         self.price = price or Price()
         self.shares_prompt = shares_prompt if shares_prompt is not None else bool(probe and probe.n_honoured and probe.n_limit is None)
         self.exact_prompt = False  # its tokenizer is at the server
-        self.scores: Scores = "each" if template is not None and probe is not None and probe.scores else "no"
+        self._scoring = probe.scoring if probe else _SCORING.get(self.engine)
+        self.scores: Scores = "once" if self._scoring == "stepwise" else "each" if self._scoring and template is not None else "no"
         dialect = _dialect(self.engine, probe)
         self._server = Server(Transport(url, key, limits, retry, timeout_s), model, api, dialect, template, streaming, logprobs)
+        self._stepwise = Stepwise(self._server)
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.name!r}, base_url={self._server.transport.shown_url!r}, engine={self.engine!r})"
@@ -101,7 +105,7 @@ class OpenAIModel:
         if server.api == "completions":
             if server.template is None:
                 return f"{who}: raw completions need the chat template, which is unknown; give template=..., or use api='chat'"
-            if any(message.tool_calls or any(isinstance(p, Image) for p in message.content) for message in request.messages):
+            if not text_alone(request):
                 return f"{who}: raw completions take text alone; use api='chat' for images and tools"
         elif request.prefix is not None and dialect.continuation is None:
             return (
@@ -133,14 +137,25 @@ class OpenAIModel:
             await service.stop()
 
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
-        """Teacher-forced log probabilities of continuations, through raw completions that echo the prompt (vLLM and SGLang have them).
+        """Teacher-forced log probabilities of continuations.
+
+        llama.cpp's server generates each token in its turn, and writes the conversation out by itself. vLLM and SGLang echo a raw text
+        with its log probabilities: there the template must be given.
 
         Raises:
-            CapabilityError: the template is unknown, or the server returns no log probabilities of a prompt.
+            CapabilityError: messages with images or tools, an unknown template, or a server that scores no given text.
+            ModelError: it could not be served.
         """
-        template = self._server.template
+        who, template = f"{self.name} at {self._server.transport.shown_url}", self._server.template
+        if not text_alone(request):
+            raise CapabilityError(f"{who}: given tokens are scored after text alone; leave out images and tools")
+        if self._scoring == "stepwise":
+            return await self._stepwise.score(request, continuations)
         if template is None:
-            raise CapabilityError(f"{self.name}: scoring needs the chat template as text; give template=..., or use the embedded engine")
+            raise CapabilityError(
+                f"{who}: scoring needs the model's chat template; give --template chatml, or --template with the file "
+                "tokenizer_config.json of the model (in Python template=...), or use llama.cpp's server or the embedded engine"
+            )
         prompt = template(request.messages) + (request.prefix.text if request.prefix else "")
         return await scored_each(self._server, prompt, continuations)
 
@@ -169,15 +184,15 @@ def _dialect(engine: str, probe: Probe | None) -> Dialect:
 
 
 async def connect(
-    url: str | None = None, model: str | None = None, *, price: Price | None = None, api_key: str | None = None, streaming: bool = False,
-    limits: Limits = _LIMITS, retry: Retry = _RETRY,
+    url: str | None = None, model: str | None = None, *, price: Price | None = None, api_key: str | None = None,
+    template: Template | None = None, streaming: bool = False, limits: Limits = _LIMITS, retry: Retry = _RETRY,
 ) -> OpenAIModel:  # fmt: skip
     """Reach a server, choose its model, and use what an earlier probe of it found.
 
     Args:
         url: its address; default `OPENAI_BASE_URL`, else OpenAI.
         model: which one; may be left out where the server serves one.
-        price, api_key, streaming, limits, retry: as for `OpenAIModel`.
+        price, api_key, template, streaming, limits, retry: as for `OpenAIModel`.
 
     Raises:
         ModelError: unreachable, refused credentials, no model given where there are several, or one that is not served.
@@ -202,5 +217,5 @@ async def connect(
     probe = load(address, model)
     return OpenAIModel(
         model, base_url=address, api_key=api_key, price=price, engine=probe.engine if probe else engine_of(entry), probe=probe,
-        streaming=streaming, limits=limits, retry=retry,
+        template=template, streaming=streaming, limits=limits, retry=retry,
     )  # fmt: skip

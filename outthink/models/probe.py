@@ -14,7 +14,7 @@ from pathlib import Path
 
 from outthink.core.data import cache_folder
 from outthink.core.files import write_whole
-from outthink.models._payload import Continuation
+from outthink.models._payload import Continuation, Scoring
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Probe:
         seed: whether equal seeds give equal texts and others do not always.
         stop: whether a stop text ends the answer and is left out of it.
         completions: whether raw completions are there.
-        scores: whether raw completions return the log probabilities of an echoed prompt.
+        scoring: how given texts are scored: `echo` (raw completions return the log probabilities of an echoed prompt), `stepwise` (each
+            token is generated in its turn, on llama.cpp); None: not at all.
         embeddings: whether there are embeddings.
         chat_template: the model's chat template (Jinja) where the server shows it.
         context: tokens of context where the server says so.
@@ -55,7 +56,7 @@ class Probe:
     seed: bool | None = None
     stop: bool | None = None
     completions: bool | None = None
-    scores: bool | None = None
+    scoring: Scoring | None = None
     embeddings: bool | None = None
     chat_template: str | None = None
     context: int | None = None
@@ -70,6 +71,7 @@ class Probe:
         many = "16 choices in one request" if self.n_limit is None else f"at most {self.n_limit} in one request"
         ways = {"echo": "continues the last assistant message and repeats it", "plain": "continues the last assistant message",
                 "flag": "with continue_final_message", None: "no"}  # fmt: skip
+        scorings = {"echo": "yes, given the chat template (--template)", "stepwise": "yes, one request a token", None: "no"}
         return [
             ("server", f"{self.url} ({self.engine})"),
             ("model", self.model),
@@ -82,7 +84,7 @@ class Probe:
             ("seed", word(self.seed, "honoured", "not honoured")),
             ("stop", word(self.stop, "honoured", "not honoured")),
             ("raw completions", word(self.completions)),
-            ("scores of a prompt", word(self.scores)),
+            ("scores of a text", scorings[self.scoring]),
             ("embeddings", word(self.embeddings)),
             ("chat template", "shown" if self.chat_template else "not shown"),
             ("context", f"{self.context} tokens" if self.context else "not shown"),

@@ -20,16 +20,17 @@ from outthink.core.spend import Price
 from outthink.models import store
 
 
-async def open_model(reference: str, *, price: Price | None = None, threads: int | None = None) -> Model:
+async def open_model(reference: str, *, price: Price | None = None, threads: int | None = None, template: str | None = None) -> Model:
     """Open the model that a reference names; see the module's text for the forms.
 
     Args:
         reference: what the user wrote.
         price: what its tokens cost; where None, the embedded engine counts FLOPs from the model's size and servers cost nothing.
         threads: threads of the embedded engine.
+        template: chat template of a server's model, as `outthink.models.templates.named` takes it; only scoring of given tokens needs it.
 
     Raises:
-        UsageError: the reference has none of the forms.
+        UsageError: the reference has none of the forms, or the template cannot be read.
         ModelError: the file is absent, or the server cannot be reached.
     """
     from outthink.models.replay import ReplayModel
@@ -39,16 +40,17 @@ async def open_model(reference: str, *, price: Price | None = None, threads: int
         return ReplayModel(Pool.open(text.removeprefix("replay:")))
     name, at, url = text.rpartition("@")
     if url.startswith(("http://", "https://")):
-        return await _server(url, name if at else None, price)
+        return await _server(url, name if at else None, price, template)
     if text.startswith("openai:"):
-        return await _server(os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1"), text.removeprefix("openai:"), price)
+        return await _server(os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1"), text.removeprefix("openai:"), price, template)
     return _embedded(text, price, threads)
 
 
-async def _server(url: str, name: str | None, price: Price | None) -> Model:
+async def _server(url: str, name: str | None, price: Price | None, template: str | None) -> Model:
     from outthink.models.openai import connect
+    from outthink.models.templates import named
 
-    return await connect(url, name, price=price)
+    return await connect(url, name, price=price, template=named(template) if template else None)
 
 
 def _embedded(text: str, price: Price | None, threads: int | None) -> Model:

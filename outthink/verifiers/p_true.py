@@ -2,9 +2,10 @@
 
     score = P(A) / (P(A) + P(B)) in [0, 1], as the first token of the judgement
 
-Cost, on the judge's ledger: where the model scores given tokens (the embedded engine), the two letters are scored after one prompt that
-holds the candidate's text, and the value is exact. Elsewhere one call of one token a candidate, whose TOP most likely first tokens are
-read: ways to write a letter (" A", "a") are added up, and the judgement fails if neither letter is among them.
+Cost, on the judge's ledger: where the model scores given tokens (the embedded engine, llama.cpp's server, vLLM and SGLang with `--template`),
+the two letters are scored after a prompt that holds the candidate's text (one prompt, or on the last two one a letter), and the value is
+exact. Elsewhere one call of one token a candidate, whose TOP most likely first tokens are read: ways to write a letter (" A", "a") are
+added up, and the judgement fails if neither letter is among them.
 Limit: a model that cannot tell gives a constant, and best-of-n is then one random sample.
 Departure: where only one letter is among the likeliest tokens the other counts as the least likely of them, which it cannot exceed; to
 count it as 0 would call any answer certain. The text is shown from its end, at most 6 bytes for each token that it could have, so that

@@ -17,7 +17,7 @@ def says(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     def script(replies: Sequence[Line]) -> None:
-        async def opened(reference: str, *, price: object = None, threads: int | None = None) -> ScriptedModel:
+        async def opened(reference: str, *, price: object = None, threads: int | None = None, template: str | None = None) -> ScriptedModel:
             return ScriptedModel(replies, **({"price": price} if price else {}))
 
         monkeypatch.setattr("outthink.models.resolve.open_model", opened)
@@ -91,3 +91,8 @@ def test_a_run_whose_model_gave_nothing_fails_and_says_why(says, tmp_path, monke
     assert "gave no sample at all: 4 calls on 2 problems gave nothing; the first: the server answered with status 500" in capsys.readouterr().err
     says(["The answer is 1"] * 99)
     assert run(command) == 0
+
+
+def test_a_template_that_is_none_is_refused_before_the_server_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["solve", "What is 17 + 25?", "--quiet", "--model", "http://127.0.0.1:9/v1", "--template", "chatlm"]) == 2
+    assert "Did you mean 'chatml'?" in capsys.readouterr().err

@@ -78,6 +78,7 @@ SCENES = {
     "raw, several streamed": Scene(_ask(temperature=1.0), 2, streaming=True, raw=True),
 }
 SCORED = "🙃 and 漢字"  # its first character is three tokens, which is the seam that servers differ at
+SCORED_BY_STEPS = "The answer is"  # where unlikely tokens are asked for, llama.cpp returns megabytes
 Ends = list[Completion | Failure]
 
 
@@ -88,7 +89,7 @@ class Played:
     Args:
         probe: the findings.
         ends: for each scene the ends of its draws, or the error that was raised.
-        score: of `SCORED` after a question, or the error.
+        score: of `SCORED` (`SCORED_BY_STEPS`) after a question, or the error.
     """
 
     probe: Probe
@@ -101,9 +102,10 @@ async def play(url: str, name: str | None = None) -> Played:
     found = await probe(url, name)
     ends = {scene: await _put(url, name, SCENES[scene]) for scene in SCENES}
     model = await connect(url, name)
-    model._server.template = templates.chatml
+    steps = found.scoring == "stepwise"
+    model._server.template = None if steps else templates.chatml
     try:
-        (score,) = await model.score(_ask(), [Prefix(SCORED)])
+        (score,) = await model.score(_ask(), [Prefix(SCORED_BY_STEPS if steps else SCORED)])
     except OutthinkError as error:
         return Played(found, ends, str(error))
     finally:

@@ -51,7 +51,7 @@ def _cells(data: dict, played: Played) -> dict[str, str]:
         "log probabilities": _word(found.logprobs),
         "alternatives of a token": "20 at most" if "at most 20" in getattr(wide, "message", "") else "21 and more" if found.logprobs else "–",
         "raw completions": _word(found.completions),
-        "scores of a given text": _word(found.scores),
+        "scores of a given text": {"echo": "by their echo", "stepwise": "token by token", None: "no"}[found.scoring],
         "a prompt that is too long": _word(None if found.context is None else isinstance(long, Failure), "is refused", "is taken"),
         "tells its context": _word(found.context is not None),
         "tells its chat template": _word(found.chat_template is not None),

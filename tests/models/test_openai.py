@@ -279,8 +279,21 @@ class TestScoresAndEmbeddings:
 
         with pytest.raises(CapabilityError, match="vLLM"):
             run(Stub(), score, template=templates.plain)
-        with pytest.raises(CapabilityError, match="template"):
+        with pytest.raises(CapabilityError, match=r"--template .*tokenizer_config.json"):
             run(Stub(), score)
+
+    def test_whether_it_scores_is_known_of_engines_and_from_the_probe(self):
+        assert OpenAIModel("m", engine="llama.cpp").scores == "once"
+        assert OpenAIModel("m", engine="vllm").scores == "no"
+        assert OpenAIModel("m", engine="vllm", template=templates.chatml).scores == "each"
+        assert OpenAIModel("m", template=templates.chatml).scores == "no"
+        assert OpenAIModel("m", probe=Probe("u", "m", engine="llama.cpp")).scores == "no", "an older one, which was asked and could not"
+        assert OpenAIModel("m", probe=Probe("u", "m", scoring="echo"), template=templates.chatml).scores == "each"
+
+    def test_images_are_not_left_out_of_what_is_scored_after(self):
+        image = Request((Message("user", (Text("what?"), Image("http://i"))),))
+        with pytest.raises(CapabilityError, match="images"):
+            run(Stub(), lambda model: model.score(image, [Prefix("a")]), template=templates.plain)
 
     def test_embeddings_come_in_the_order_of_the_texts(self):
         assert [each.vector for each in run(Stub(), lambda model: model.embed(["abc", "a"]))] == [(3.0, 1.0), (1.0, 1.0)]

@@ -16,10 +16,12 @@ from aiohttp import web
 from outthink.cli.app import run as cli
 from outthink.core.completion import Completion
 from outthink.core.data import cache_folder
-from outthink.core.errors import ModelError
+from outthink.core.errors import CapabilityError, ModelError
 from outthink.core.request import Capture, Draw, Message, Prefix, Request, Sampling
+from outthink.models.embedded import EmbeddedModel
 from outthink.models.openai import connect
 from outthink.models.probe import Probe, load, probe, save
+from outthink.models.templates import named
 from tests.models.stub_server import Stub, error, failing, serving
 
 
@@ -41,7 +43,7 @@ def test_what_the_stub_does_is_found():
     found = examined(Stub((" 8, 9, 10",)))
     assert (found.n_honoured, found.n_limit, found.usage_of_one, found.logprobs) == (True, None, False, True)
     assert found.continuation == "echo"
-    assert (found.completions, found.scores, found.embeddings) == (True, False, True)
+    assert (found.completions, found.scoring, found.embeddings) == (True, None, True)
     assert found.seed is False  # it gives the same text for every seed
     assert found.stop is False
     assert load(found.url, found.model) == found
@@ -139,7 +141,7 @@ sys.stdin.read()
 
 
 @pytest.fixture(scope="module")
-def llama() -> Iterator[str]:
+def llama() -> Iterator[tuple[str, Path]]:
     pytest.importorskip("xllamacpp")
     given = os.environ.get("OUTTHINK_TEST_MODEL")
     found = [Path(given)] if given else sorted((cache_folder() / "models").glob("*mol*.gguf")) or sorted((cache_folder() / "models").glob("*.gguf"))
@@ -151,7 +153,7 @@ def llama() -> Iterator[str]:
     try:
         for line in process.stdout:
             if line.startswith(b"address "):
-                yield line.decode().removeprefix("address ").strip()
+                yield line.decode().removeprefix("address ").strip(), found[0]
                 break
         else:
             pytest.fail("llama.cpp's server did not start")
@@ -162,12 +164,13 @@ def llama() -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_real_llama_cpp_server(llama: str, streaming: bool):
+def test_a_real_llama_cpp_server(llama: tuple[str, Path], streaming: bool):
     async def go() -> None:
-        found = await probe(llama)
+        found = await probe(llama[0])
         assert (found.engine, found.n_limit, found.usage_of_one, found.logprobs) == ("llama.cpp", 4, True, True)
         assert found.seed
-        model = await connect(llama, streaming=streaming)
+        assert found.scoring == "stepwise"
+        model = await connect(llama[0], streaming=streaming)
         sampling = Sampling(max_tokens=12)
         ask = Request((Message("user", "What is 2+2?"),), sampling=sampling, capture=Capture(token_logprobs=True))
         done = [chunk.done async for chunk in model.stream([Draw(ask, i, i) for i in range(6)]) if chunk.done]
@@ -185,5 +188,38 @@ def test_a_real_llama_cpp_server(llama: str, streaming: bool):
         assert end is not None
         assert end.kind == "context"
         await model.aclose()
+
+    asyncio.run(go())
+
+
+@pytest.mark.slow
+def test_a_real_llama_cpp_server_scores_as_the_same_model_does_in_process(llama: tuple[str, Path], tmp_path: Path):
+    ask = Request((Message("system", "Be brief."), Message("user", "What is 2+2?")))
+    begun, given = Request(ask.messages, prefix=Prefix("The sum of")), Request(ask.messages, prefix=Prefix("", (504, 2988)))
+    texts = [Prefix("The answer is 4."), Prefix("The 🙃 漢字"), Prefix("", (504, 253)), Prefix("")]
+
+    async def go() -> None:
+        address, file = llama
+        model, own = await connect(address), EmbeddedModel(file, context=256, slots=4, threads=1)
+        try:
+            assert model.scores == "once"
+            for request in (ask, begun, given):
+                for there, here in zip(await model.score(request, texts), await own.score(request, texts), strict=True):
+                    assert (there.tokens, there.prompt_tokens) == (here.tokens, here.prompt_tokens)
+                    assert there.logprobs == pytest.approx(here.logprobs, abs=0.3)  # what a batch changes after 64 tokens of context
+            assert "".join((await model.score(ask, texts))[0].tokens) == "The answer is 4."
+            shown = (await probe(address)).chat_template
+            assert shown is not None
+            (tmp_path / "shown.jinja").write_text(shown)
+            rendered = await connect(address, template=named(str(tmp_path / "shown.jinja")))
+            assert await rendered._stepwise._written(ask) == await model._stepwise._written(ask)
+            await rendered.aclose()
+            with pytest.raises(CapabilityError, match="context"):
+                await model.score(Request.ask("x y " * 3000), [Prefix("a")])
+            with pytest.raises(ModelError, match="no token 10000000"):
+                await model.score(ask, [Prefix("", (10_000_000,))])
+        finally:
+            await model.aclose()
+            await own.aclose()
 
     asyncio.run(go())

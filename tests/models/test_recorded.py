@@ -125,7 +125,7 @@ class TestVllm:
         found = tape.played.probe
         assert (found.engine, found.n_honoured, found.n_limit, found.usage_of_one) == ("vllm", True, None, False)
         assert (found.continuation, found.logprobs, found.seed, found.stop) == ("flag", True, True, True)
-        assert (found.completions, found.scores, found.embeddings, found.context) == (True, True, False, 1024)
+        assert (found.completions, found.scoring, found.embeddings, found.context) == (True, "echo", False, 1024)
 
     def test_samples_come_in_one_request_with_their_log_probabilities(self, tape: Tape):
         choices = tape.reply("several")["choices"]
@@ -190,7 +190,7 @@ class TestSglang:
         found = tape.played.probe
         assert (found.engine, found.n_honoured, found.n_limit, found.usage_of_one) == ("sglang", True, None, False)
         assert (found.continuation, found.logprobs, found.samples, found.seed, found.stop) == ("flag", True, True, False, True)
-        assert (found.completions, found.scores, found.embeddings, found.context) == (True, True, False, 1024)
+        assert (found.completions, found.scoring, found.embeddings, found.context) == (True, "echo", False, 1024)
 
     def test_its_own_samplers_are_off(self, tape: Tape):
         off = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -203,7 +203,7 @@ class TestSglang:
         # it writes -1 as the place of every token, which made a continuation of no tokens and so of probability 1
         places = [e["reply"]["choices"][0]["logprobs"]["text_offset"] for e in tape.exchanges if e["body"] and e["body"].get("echo")]
         assert {place for row in places for place in row} == {-1}
-        assert tape.played.probe.scores
+        assert tape.played.probe.scoring == "echo"
         assert "do not join" in str(tape.played.score)
 
 
@@ -213,7 +213,7 @@ class TestTransformersServe:
         found = tape.played.probe
         assert (found.engine, found.n_honoured, found.n_limit, found.logprobs) == ("openai", False, 1, False)
         assert (found.continuation, found.samples, found.seed, found.stop) == (None, True, True, False)
-        assert (found.completions, found.scores, found.embeddings) == (True, False, False)
+        assert (found.completions, found.scoring, found.embeddings) == (True, None, False)
 
     def test_samples_are_asked_one_by_one(self, tape: Tape):
         assert len(set(tape.texts("several"))) == 3
@@ -232,8 +232,20 @@ class TestLlama:
         found = tape.played.probe
         assert (found.engine, found.n_honoured, found.n_limit, found.usage_of_one) == ("llama.cpp", True, 4, True)
         assert (found.continuation, found.logprobs, found.samples, found.seed, found.stop) == ("echo", True, True, True, True)
-        assert (found.completions, found.scores, found.embeddings, found.context) == (True, False, False, 1024)
+        assert (found.completions, found.scoring, found.embeddings, found.context) == (True, "stepwise", False, 1024)
         assert "<|im_start|>" in (found.chat_template or "")
+
+    def test_given_tokens_are_generated_one_by_one_after_what_its_template_writes(self, tape: Tape):
+        score, asked = tape.played.score, [e["body"] for e in tape.exchanges if e["body"] and "logit_bias" in e["body"]]
+        assert isinstance(score, TokenLogprobs)
+        assert (score.tokens, score.prompt_tokens) == (("The", " answer", " is"), 37)
+        steps = [body["prompt"] for body in asked[-3:]]
+        assert [len(prompt) for prompt in steps] == [37, 38, 39]
+        assert [prompt[37:] for prompt in steps] == [[], [504], [504, 2988]]
+        # the model's own, as the sample that began with the same words has them
+        end = tape.ends("greedy twice")[0]
+        assert isinstance(end, Completion)
+        assert score.logprobs[:2] == pytest.approx(end.token_logprobs[:2])
 
     def test_the_echo_of_a_prefix_is_taken_off(self, tape: Tape):
         assert tape.reply("prefix")["choices"][0]["message"]["content"] == "The sum of 2 and 2 is 4."
