@@ -50,7 +50,7 @@ class Model(Protocol):
     def scores(self) -> Scores: ...
 
     def refuses(self, request: Request) -> str | None:
-        """Why this model cannot serve the request, and which backend can; None if it can. Asked before the first token."""
+        """Why this model cannot serve the request, and what can be done; None if it can. Asked before the first token."""
         ...
 
     def prompt_bound(self, request: Request) -> int:

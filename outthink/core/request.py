@@ -104,14 +104,26 @@ class Capture:
     Args:
         token_logprobs: the log probability (nats) of every generated token.
         top_logprobs: that many most likely tokens at each place, with their log probabilities.
-        self_certainty: the exact self-certainty over the full vocabulary (transformers backend).
-        hidden: name of a reducer of hidden states (transformers backend), such as `last`.
+        self_certainty: the exact self-certainty over the full vocabulary. No backend of outthink returns it; one of your own may.
+        hidden: name of a reducer of hidden states, such as `last`. Likewise.
     """
 
     token_logprobs: bool = False
     top_logprobs: int = 0
     self_certainty: bool = False
     hidden: str | None = None
+
+    @property
+    def unserved(self) -> str | None:
+        """What is asked for that no backend of outthink returns, and what there is in its place; None where there is nothing of the kind."""
+        if self.self_certainty:
+            return (
+                "exact self-certainty needs the probabilities of the whole vocabulary, which no backend returns; "
+                "capture top_logprobs and take it over these, or judge by sequence_likelihood"
+            )
+        if self.hidden is not None:
+            return "no backend returns hidden states; session.embed gives one vector for a text, or serve them by a Model of your own"
+        return None
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ async def scored_each(server: Server, prompt: str, continuations: Sequence[Prefi
     """
     if any(continuation.token_ids and not continuation.text for continuation in continuations):
         who = f"{server.model} at {server.transport.shown_url}"
-        raise CapabilityError(f"{who} scores texts, not token ids; give the text, or use the embedded engine")
+        raise CapabilityError(f"{who} scores texts, not token ids; give the text, or use llama.cpp's server or the embedded engine")
     found: dict[int, TokenLogprobs] = {}
 
     async def one(position: int) -> None:

@@ -112,8 +112,8 @@ class EmbeddedModel:
             return f"{self.name}: the embedded engine takes text only; for images use a server with a vision model (--model http://host:port/v1)"
         if any(message.tool_calls or message.role == "tool" for message in request.messages):
             return f"{self.name}: the embedded engine has no tool calls; use an OpenAI-compatible server"
-        if capture.self_certainty or capture.hidden:
-            return f"{self.name}: self-certainty and hidden states need the whole vocabulary and the layers; use the transformers backend"
+        if capture.unserved:
+            return f"{self.name}: {capture.unserved}"
         return None
 
     def prompt_bound(self, request: Request) -> int:

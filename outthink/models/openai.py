@@ -90,13 +90,11 @@ class OpenAIModel:
         return f"OpenAIModel({self.name!r}, base_url={self._server.transport.shown_url!r}, engine={self.engine!r})"
 
     def refuses(self, request: Request) -> str | None:
-        """Why the server cannot serve the request, and which backend can; None if it can, or if only asking will tell."""
+        """Why the server cannot serve the request, and what can be done; None if it can, or if only asking will tell."""
         capture, dialect, server = request.capture, self._server.dialect, self._server
         who = f"{self.name} at {server.transport.shown_url}"
-        if capture.self_certainty:
-            return f"{who}: exact self-certainty needs the full vocabulary, which no server sends; use the transformers backend"
-        if capture.hidden is not None:
-            return f"{who}: hidden states do not come over HTTP; use the transformers backend"
+        if capture.unserved:
+            return f"{who}: {capture.unserved}"
         lacking = dialect.lacks(capture)
         if lacking:
             return f"{who} returns {lacking}"

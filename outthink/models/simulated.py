@@ -134,7 +134,9 @@ class LatentAnswers:
         capture = request.capture
         if request.prefix is not None or request.sampling.grammar or request.sampling.json_schema:
             return f"{self.name} draws whole answers: no prefix, grammar or schema; use simulated_chains.StepChain or a real model"
-        if capture.top_logprobs or capture.self_certainty or capture.hidden:
+        if capture.unserved:
+            return f"{self.name}: {capture.unserved}"
+        if capture.top_logprobs:
             return f"{self.name} has no vocabulary to capture from; use a real model, such as the embedded engine"
         return None
 

@@ -78,7 +78,9 @@ class _Chain(abc.ABC):
 
     def _capture_refused(self, request: Request) -> str | None:
         sampling, capture = request.sampling, request.capture
-        if sampling.grammar or sampling.json_schema or capture.top_logprobs or capture.token_logprobs or capture.self_certainty or capture.hidden:
+        if capture.unserved:
+            return f"{self.name}: {capture.unserved}"
+        if sampling.grammar or sampling.json_schema or capture.top_logprobs or capture.token_logprobs:
             return f"{self.name} has no vocabulary: no grammar, schema or captured probabilities; use a real model"
         return None
 

@@ -103,7 +103,7 @@ def refusals(model: EmbeddedModel) -> None:
     assert "context" in (model.refuses(dataclasses.replace(ASK, sampling=Sampling(max_tokens=1000))) or "")
     image = Request((Message("user", (Image("data:image/png;base64,AAAA"),)),))
     assert "vision" in (model.refuses(image) or "")
-    assert "transformers" in (model.refuses(dataclasses.replace(ASK, capture=Capture(hidden="last"))) or "")
+    assert "session.embed" in (model.refuses(dataclasses.replace(ASK, capture=Capture(hidden="last"))) or "")
     assert model.refuses(ASK) is None
 
 
