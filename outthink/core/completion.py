@@ -77,8 +77,10 @@ class Completion:
         finish: `stop` (it ended), `length` (max_tokens), `cut` (we ended it), `filter`, `tool`.
         usage: tokens.
         reasoning: thinking text that the server returns apart from the answer.
-        token_ids: generated token ids where the backend has them.
-        logprob: log probability (nats) of the generated tokens, None where the backend has none.
+        token_ids: generated token ids where the backend has them. They are those of the text, and those of the end of the turn or of the stop
+            text that ended it as far as the backend tells them (llama.cpp's server does not tell the latter). None if one inside the text
+            is not told.
+        logprob: log probability (nats) of these tokens, None where the backend has none or does not tell them all.
         token_logprobs, top_logprobs, self_certainty, hidden: as captured.
         tool_calls: calls that the model asked for.
     """
@@ -94,6 +96,11 @@ class Completion:
     self_certainty: float | None = None
     hidden: tuple[float, ...] | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+
+    @property
+    def scored_tokens(self) -> int:
+        """How many tokens `logprob` is of: the generated ones, without those of a stop text that the backend does not tell."""
+        return self.usage.completion_tokens if self.token_ids is None else len(self.token_ids)
 
     def to_json(self) -> dict[str, object]:
         """Plain data of what is set, for the journal; `from_json` undoes it."""

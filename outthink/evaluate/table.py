@@ -122,7 +122,7 @@ def _arrays(
             correct[position, draw] = float(bool(grade["correct"]))
             tokens[position, draw] = completion.usage.generated
             if completion.logprob is not None:
-                likelihood[position, draw] = min(0.0, completion.logprob / max(1, completion.usage.completion_tokens))
+                likelihood[position, draw] = min(0.0, completion.logprob / max(1, completion.scored_tokens))
             for verifier, known in judged.items():
                 scores[verifier][position, draw] = known.get(key, np.nan)
             present += 1

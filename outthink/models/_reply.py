@@ -180,33 +180,37 @@ def with_usage(completions: Sequence[Completion], reported: Reported, prompt_est
     others are counted, or estimated at its tokens per byte; a choice that ended by `length` has `max_tokens`.
 
     Args:
-        completions: all choices of one request, with the number of their log probabilities as completion tokens, else 0.
+        completions: all choices of one request, with the number of their log probabilities as completion tokens, else 0; a basis of
+            `estimated` there says that the number is no count.
         reported: the server's usage.
         prompt_estimate: tokens of the prompt where it is not reported.
         max_tokens: what each choice might generate at most.
         of_one: whether the reported completion tokens are those of the first choice alone.
     """
     counts = [c.usage.completion_tokens for c in completions]
-    counted = all(c.logprob is not None for c in completions)
+    counted = all(c.logprob is not None or count for c, count in zip(completions, counts, strict=True))
     sizes = [_size(c) for c in completions]
-    basis: Basis
+    basis: Basis | None = "estimated"
     if reported.completion is not None and len(completions) == 1:
         tokens, basis = [reported.completion], "reported"
     elif counted and (of_one or reported.completion is None):
-        tokens, basis = counts, "counted"
+        tokens, basis = [min(count, max_tokens) for count in counts], None  # each has its own
     elif reported.completion is None or of_one:
         first = reported.completion or 0
         rate = first / sizes[0] if first and sizes[0] else 1 / BYTES_PER_TOKEN
         guesses = [
             max_tokens if c.finish == "length" else min(max_tokens, max(1, round(size * rate))) for c, size in zip(completions, sizes, strict=True)
         ]
-        tokens, basis = [first or guesses[0], *guesses[1:]], "estimated"
+        tokens = [first or guesses[0], *guesses[1:]]
     else:
         tokens, basis = share(reported.completion, counts if counted else sizes), "counted" if counted else "estimated"
-    prompt = prompt_estimate if reported.prompt is None else reported.prompt
-    if reported.prompt is None:
-        basis = "estimated"
-    return [_used(c, Usage(prompt, count, reported.cached, basis)) for c, count in zip(completions, tokens, strict=True)]
+    prompt = reported.prompt
+    if prompt is None:
+        prompt, basis = prompt_estimate, "estimated"
+    return [
+        _used(c, Usage(prompt, count, reported.cached, c.usage.basis if basis is None else basis))
+        for c, count in zip(completions, tokens, strict=True)
+    ]
 
 
 def _size(completion: Completion) -> int:

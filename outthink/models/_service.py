@@ -18,6 +18,7 @@ from outthink.models._http import Transport, read_object
 from outthink.models._payload import Api, Dialect, adapted, body_of, seeded
 from outthink.models._reply import BYTES_PER_TOKEN, Json, Reported, choices_of, covers_one, read_choice, with_usage
 from outthink.models._streaming import Assembly, Streamed, read_stream
+from outthink.models._untold import kept
 from outthink.models.templates import Template
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Service:
                 return self._fail(members, "capability", f"{server.transport.shown_url} returns {lacking}")
             asks = wants or (server.ask_logprobs and dialect.logprobs is True)
             try:
-                return self._deliver(members, await self._ask(members, dialect, asks), wants)
+                return await self._deliver(members, await self._ask(members, dialect, asks), wants)
             except Rejected as refusal:
                 if refusal.status == 404:
                     raise await server.unknown(refusal.message) from refusal
@@ -166,7 +167,7 @@ class Service:
             known = self.bodies[request.digest, n] = dialect, logprobs, body
         return known[2]
 
-    def _deliver(self, members: Sequence[Member], streamed: Streamed, wants_logprobs: bool) -> None:
+    async def _deliver(self, members: Sequence[Member], streamed: Streamed, wants_logprobs: bool) -> None:
         server, request = self.server, members[0][1].request
         choices, reported = choices_of(streamed.reply), Reported.of(streamed.reply)
         if server.streaming:  # a cut stream leaves gaps: its choices are known by their index
@@ -176,10 +177,16 @@ class Service:
             places = list(range(len(choices)))
         echoed = "" if server.streaming else _echoed(request, server.dialect, server.api)
         read = [read_choice(choice, request, echoed, wants_logprobs) for choice in choices]
-        good = [done for done in read if isinstance(done, Completion)]
-        self._learn(members, streamed, len(choices), good, reported)
+        self._learn(members, streamed, len(choices), [done for done in read if isinstance(done, Completion)], reported)
         estimate = round(sum(len(m.text.encode()) for m in request.messages) / BYTES_PER_TOKEN) + 1
         of_one = len(choices) > 1 and bool(server.dialect.usage_of_one)
+        if server.dialect.engine == "llama.cpp":
+            said = [reported.completion if place == 0 and (of_one or len(choices) == 1) else None for place in range(len(choices))]
+            read = [
+                await kept(server, choice, done, request.sampling, tokens) if isinstance(done, Completion) else done
+                for choice, done, tokens in zip(choices, read, said, strict=True)
+            ]
+        good = [done for done in read if isinstance(done, Completion)]
         with_tokens = iter(with_usage(good, reported, estimate, request.sampling.max_tokens, of_one) if good else [])
         for place, done in zip(places, read, strict=True):
             final = next(with_tokens) if isinstance(done, Completion) else done

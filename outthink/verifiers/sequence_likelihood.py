@@ -2,6 +2,8 @@
 
     score = (1/T) sum_t log p(y_t | y_<t, x)        nats a token, T tokens; in (-inf, 0]; `normalise=false` leaves out 1/T
 
+T counts the tokens whose log probability is known: with those of the end of the turn, and without those of a stop text on llama.cpp's server.
+
 Cost: none: the log probability is captured with the sample.
 Departure: the mean is the default; the plain sum favours short texts.
 """
@@ -43,7 +45,7 @@ class SequenceLikelihood:
         return [self._one(candidate) for candidate in candidates]
 
     def _one(self, candidate: Candidate) -> Judgement:
-        logprob, tokens = candidate.completion.logprob, candidate.completion.usage.completion_tokens
+        logprob, tokens = candidate.completion.logprob, candidate.completion.scored_tokens
         if logprob is None:
             return Judgement(None, failure=_UNKNOWN)
         # an engine may report +1e-7 for a certain token

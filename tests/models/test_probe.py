@@ -223,3 +223,42 @@ def test_a_real_llama_cpp_server_scores_as_the_same_model_does_in_process(llama:
             await own.aclose()
 
     asyncio.run(go())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streaming", [False, True])
+def test_log_probabilities_of_a_real_llama_cpp_server_are_those_of_the_whole_text_or_none(llama: tuple[str, Path], streaming: bool):
+    kept = Capture(token_logprobs=True)
+    stopped = Request(_COUNT, sampling=Sampling(temperature=0, max_tokens=16, stop=("3,",)), capture=kept)
+    faces = Request.ask("Repeat exactly: 😀 🪐 你好 龘 é", sampling=Sampling(temperature=0.7, max_tokens=16))
+
+    async def go() -> None:
+        model = await connect(llama[0], streaming=streaming)
+
+        async def drawn(request: Request, n: int) -> list[Completion]:
+            ends = [chunk.done async for chunk in model.stream([Draw(request, i, 5 + i) for i in range(n)]) if chunk.done]
+            return [end for end in ends if isinstance(end, Completion)]
+
+        try:
+            (alone,) = await drawn(stopped, 1)
+            assert (alone.text, alone.usage.completion_tokens, alone.usage.basis, alone.scored_tokens) == ("1, 2, ", 8, "reported", 6)
+            (score,) = await model.score(stopped, [Prefix("", alone.token_ids)])
+            assert alone.logprob == pytest.approx(score.total, abs=1e-3)
+            several = await drawn(stopped, 3)
+            assert sorted(one.usage.basis for one in several) == ["counted", "estimated", "estimated"], "it reports the first one's tokens"
+            for one in several:
+                assert (one.logprob, one.scored_tokens) == (pytest.approx(alone.logprob), 6)
+                assert one.usage.completion_tokens > 6, "the stop text was generated too"
+            for one in [*await drawn(faces, 1), *await drawn(faces, 3)]:
+                assert one.usage.completion_tokens == 16
+                if one.logprob is not None:  # then no token of it is missing
+                    assert len(one.token_ids or ()) == 16
+                    (score,) = await model.score(faces, [Prefix("", one.token_ids)])
+                    assert one.logprob == pytest.approx(score.total, abs=0.3)
+        finally:
+            await model.aclose()
+
+    asyncio.run(go())
+
+
+_COUNT = (Message("user", "Count from 1 to 20. Write only the numbers, separated by commas."),)

@@ -251,6 +251,12 @@ class TestLlama:
         assert tape.reply("prefix")["choices"][0]["message"]["content"] == "The sum of 2 and 2 is 4."
         assert tape.texts("prefix") == [" 2 is 4."]
 
+    def test_what_it_does_not_tell_of_a_stop_text_is_spent_and_not_scored(self, tape: Tape):
+        (end,) = tape.ends("stop")
+        assert isinstance(end, Completion)
+        assert (end.text, end.usage.completion_tokens, end.scored_tokens) == ("1, 2, ", 8, 6)
+        assert len(end.token_ids or ()) == len(end.token_logprobs or ()) == len(end.top_logprobs or ()) == 6
+
     def test_its_usage_of_several_choices_counts_one_and_theirs_is_counted(self, tape: Tape):
         assert tape.reply("several")["usage"]["completion_tokens"] == 6
         assert [end.usage.row()[1::2] for end in tape.ends("several") if isinstance(end, Completion)] == [(6, "counted")] * 3
