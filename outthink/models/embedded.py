@@ -227,7 +227,9 @@ class EmbeddedModel:
         """Log probabilities (nats) of continuations, by the model's own softmax at temperature 1, whatever the request's sampling.
 
         With `token_ids` exactly these tokens are scored, an end-of-turn token among them if it is given; else those of the text as it is
-        written after the prompt. Tokens at one place are read from one evaluation. The prompt is billed with the first continuation.
+        written after the prompt. Tokens at one place are read from one evaluation. The prompt is billed with the first
+        continuation, and each token once: one that ends inside a character, or is unlikely where another one is read with it, takes two to
+        four steps of the model and is billed as one.
 
         Raises:
             CapabilityError: the engine cannot take the request, or a continuation does not fit into the context.
