@@ -98,7 +98,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every expected error is one sentence on standard error."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=arguments, prog_name="outthink", standalone_mode=False, default_map=settings(Path(SETTINGS_FILE)))
+        code = command.main(args=arguments, prog_name="outthink", standalone_mode=False, default_map=_defaults_for(arguments))
     except OutthinkError as error:
         _complain(str(error))
         return error.exit_code
@@ -114,10 +114,32 @@ def run(arguments: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _defaults_for(arguments: list[str]) -> dict[str, dict[str, object]]:
+    # who asks for help gets it, whatever stands in outthink.toml
+    try:
+        return settings(Path(SETTINGS_FILE))
+    except UsageError:
+        if _asks_for_help(arguments):
+            return {}
+        raise
+
+
+def _asks_for_help(arguments: list[str]) -> bool:
+    words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if not words or not {"--help", "--version"}.isdisjoint(words):
+        return True
+    root = typer.main.get_command(app)
+    command = root.get_command(typer.Context(root), words[0])  # type: ignore[attr-defined]
+    return len(words) == 1 and bool(getattr(command, "no_args_is_help", False))  # a group by itself
+
+
 def _unexpected(error: Exception) -> int:
     show = getattr(error, "show", None)  # a usage error of the option parser knows how to print itself
     if callable(show) and hasattr(error, "exit_code"):
-        show()
+        if _from_settings(error):
+            _complain(f"{SETTINGS_FILE}: {error.format_message()}")  # type: ignore[attr-defined]
+        else:
+            show()
         return int(error.exit_code)
     inner = error
     while isinstance(inner, ExceptionGroup) and len(inner.exceptions) == 1:
@@ -131,6 +153,13 @@ def _unexpected(error: Exception) -> int:
     return 70
 
 
+def _from_settings(error: Exception) -> bool:
+    # whether the value of an option that cannot be used is that of outthink.toml
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    source = context.get_parameter_source(parameter.name) if context and parameter else None
+    return getattr(source, "name", "") == "DEFAULT_MAP"
+
+
 def _complain(text: str) -> None:
     sys.stdout.flush()
     print(f"outthink: {text}", file=sys.stderr)
@@ -141,8 +170,10 @@ def settings(path: Path) -> dict[str, dict[str, object]]:
 
     A key is an option as its flag writes it, without the dashes in front; `[pool.build]` is a command of a group.
 
+    An option that may be given several times takes a list or one value; a list of any other stands for its text with commas.
+
     Raises:
-        UsageError: not TOML, an unknown command or an unknown option.
+        UsageError: it cannot be read, is no TOML, or names an unknown command or option.
     """
     if not path.exists():
         return {}
@@ -150,6 +181,8 @@ def settings(path: Path) -> dict[str, dict[str, object]]:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}; settings are read from this file where there is one") from error
     context = typer.Context(typer.main.get_command(app))
     options = {name: _options(context, name) for name in COMMANDS}
     known = {key for command in options.values() for _, key in _leaves(command)}
@@ -175,13 +208,13 @@ def _options(context: typer.Context, name: str) -> _Options:
     found = {}
     for parameter in command.params:
         flags = [flag.lstrip("-") for flag in parameter.opts if flag.startswith("--")]
-        found.update(dict.fromkeys([*flags, str(parameter.name).replace("_", "-")], str(parameter.name)))
+        found.update(dict.fromkeys([*flags, str(parameter.name).replace("_", "-")], parameter))
     return found
 
 
-def _leaves(options: _Options) -> list[tuple[str, str]]:
+def _leaves(options: _Options) -> list[tuple[Any, str]]:
     # (parameter, option) of a command, or of all commands of a group
-    leaves: list[tuple[str, str]] = []
+    leaves: list[tuple[Any, str]] = []
     for key, value in options.items():
         leaves += _leaves(value) if isinstance(value, dict) else [(value, key)]
     return leaves
@@ -200,4 +233,12 @@ def _defaults(path: Path, name: str, options: _Options, common: dict[str, object
         if key.replace("_", "-") not in options:
             raise UsageError(f"{path}: [{name}] has no option {key!r}.{nearest(key, sorted(options))}")
     given = {key.replace("_", "-"): value for key, value in {**common, **section}.items()}
-    return {options[key]: value for key, value in given.items() if key in options}
+    return {str(options[key].name): _as_given(options[key], value) for key, value in given.items() if key in options}
+
+
+def _as_given(parameter: Any, value: object) -> object:
+    # TOML's lists and single values as the flag takes them: `strategy = "greedy"`, `budgets = [1, 4, 16]`
+    several = getattr(parameter, "multiple", False) or parameter.nargs != 1
+    if isinstance(value, list) and not several:
+        return ",".join(map(str, value))
+    return [value] if several and not isinstance(value, list) else value

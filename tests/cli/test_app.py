@@ -104,6 +104,54 @@ def test_a_wrong_settings_file_is_named(text: str, said: str, tmp_path: Path) ->
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["run", "--help"], ["pool", "build", "--help"], ["pool"]])
+@pytest.mark.parametrize("content", ["a = = b", "[runn]", None])
+def test_help_works_whatever_the_settings_file_holds(content: str | None, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    _settings(content)
+    assert run(arguments) in (0, 2)  # without a command, some versions of typer end the help with 2
+    captured = capsys.readouterr()
+    assert "Usage" in captured.out or captured.out.startswith("outthink ")
+    assert "outthink.toml:" not in captured.err
+
+
+@pytest.mark.parametrize(("content", "said"), [("a = = b", "not valid TOML"), ("[runn]", "Did you mean 'run'?"), (None, "cannot be read")])
+@pytest.mark.parametrize("arguments", [["solve", "x"], ["solve", "--", "--help"], ["pool", "show", "x"], ["models"], ["report", "x"]])
+def test_a_command_says_in_one_sentence_what_is_wrong_with_the_settings_file(
+    content: str | None, said: str, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _settings(content)
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("outthink: outthink.toml: ")
+    assert said in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def _settings(content: str | None) -> None:
+    # None: a folder of that name
+    if content is None:
+        Path("outthink.toml").mkdir()
+    else:
+        Path("outthink.toml").write_text(content)
+
+
+def test_a_value_in_the_settings_file_that_its_option_cannot_take_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outthink.toml").write_text('max-tokens = "many"')
+    assert run(["solve", "x"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("outthink: outthink.toml: ")
+    assert "--max-tokens" in error
+    assert run(["solve", "x", "--max-tokens", "few"]) == 2
+    assert "outthink.toml" not in capsys.readouterr().err
+
+
+def test_a_list_or_one_value_stands_for_what_the_flag_takes(tmp_path: Path) -> None:
+    path = tmp_path / "outthink.toml"
+    path.write_text('budgets = [1, 4]\nseeds = 3\n[run]\nstrategy = "greedy"\n')
+    assert settings(path)["run"] == {"budgets": "1,4", "seeds": 3, "strategies": ["greedy"]}
+
+
 def test_methods_and_papers_are_read_from_the_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["methods", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
