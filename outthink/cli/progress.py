@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from outthink.core.shared import Event
+from outthink.evaluate.grading import UNGRADED
 from outthink.evaluate.work import Progress as Step
 
 
@@ -68,7 +69,7 @@ class Display:
     def step(self, step: Step) -> None:
         """A record was made."""
         self.bar.update(self.task, completed=step.done, total=step.total)
-        if step.record is not None:
+        if step.record is not None and step.record.verdict != UNGRADED:
             counts = self.right[step.record.spec]
             counts[0] += step.record.right
             counts[1] += 1

@@ -53,7 +53,7 @@ def compare(*runs: Run, seed: int = 0, level: float = 0.95) -> list[Comparison]:
     for one, reference, two, other, note in pairs:
         first, second = paired(reference, other)
         if len(first) < 2:
-            raise UsageError(f"compare: {one} and {two} have {len(first)} problems in common; they need at least 2")
+            raise UsageError(f"compare: {one} and {two} have {len(first)} graded problems in common; they need at least 2")
         interval = gain_interval(second, first, seed=seed, level=level)
         found.append((one, two, len(first), interval, stats.sign_flip(second, first, seed=seed), note))
     adjusted = stats.holm([row[4] for row in found])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from outthink.evaluate.report import Report
 from outthink.evaluate.skeleton import rendered
+from outthink.evaluate.summary import best_of
 from outthink.evaluate.text import LEGEND, headed, interval, percent, points
 
 _MAIN = """
@@ -45,10 +46,10 @@ def page(report: Report) -> str:
         MissingExtra: altair, vl-convert or jinja2 is not installed.
     """
     heads, cells = headed(report)
-    best = max((row.accuracy for row in report.rows if not row.oracle), default=None)
+    best = best_of(report.rows)
     rows, family = [], ""
     for row, line in zip(report.rows, cells, strict=True):
-        kind = ("best " if row.accuracy == best and not row.oracle else "") + ("first" if family not in ("", row.family) else "")
+        kind = ("best " if best and row.accuracy == best.accuracy and not row.oracle else "") + ("first" if family not in ("", row.family) else "")
         family = row.family
         rows.append((kind, list(zip(heads, line, strict=True))))
     facts = dict(report.facts)
@@ -60,10 +61,9 @@ def page(report: Report) -> str:
 
 
 def _tiles(report: Report) -> list[tuple[str, str]]:
-    honest = [row for row in report.rows if not row.oracle]
-    if not honest:
+    best = best_of(report.rows)
+    if best is None or best.accuracy is None:
         return []
-    best = max(honest, key=lambda row: row.accuracy)
     found = [(percent(best.accuracy), f"best: {best.label}")]
     if best.gain is not None:
         found.append((f"{points(best.gain)} points", f"over {report.rows[0].label},{interval(best.gain_low, best.gain_high, signed=True)}"))

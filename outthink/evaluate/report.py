@@ -18,7 +18,7 @@ from outthink.core.files import write_whole
 from outthink.evaluate.charts import Chart, line_chart, png, stacked
 from outthink.evaluate.curves import CONTROLS, Curve, Matched, curves, matched_majority
 from outthink.evaluate.run import Run
-from outthink.evaluate.summary import DRAWS, Answered, Row, answers, summarise
+from outthink.evaluate.summary import DRAWS, Answered, Row, answers, best_of, summarise
 from outthink.evaluate.table import SampleTable
 
 SCHEMA = "outthink.report/1"
@@ -87,7 +87,7 @@ class Report:
             {"strategy": f"{row.family} (sees the key)" if row.oracle else row.family, "tokens": row.completion_tokens, "accuracy": row.accuracy,
              "low": row.low, "high": row.high}
             for row in self.rows
-            if row.completion_tokens > 0
+            if row.completion_tokens > 0 and row.accuracy is not None
         ]  # fmt: skip
         control = next((c for c in self.controls if c), None)
         if measured:
@@ -96,7 +96,7 @@ class Report:
                 line_chart(
                     measured, x="tokens", y="accuracy", series="strategy", low="low", high="high", levels=levels, percent=True, width=780,
                     x_title="completion tokens for each problem, all roles (log scale)", y_title="accuracy", title="What more compute bought",
-                    subtitle=f"{self.rows[0].problems} problems; bands are 95% bootstrap intervals over problems",
+                    subtitle=f"{max(row.problems for row in self.rows)} problems; bands are 95% bootstrap intervals over problems",
                 )
             )  # fmt: skip
         drawn = [row for curve in self.curves for row in curve.rows()]
@@ -120,7 +120,7 @@ def build(run: Run, *, seed: int = 0) -> Report:
         seed: of the bootstrap intervals.
     """
     rows = tuple(summarise(run, seed=seed))
-    best = max((row for row in rows if not row.oracle), key=lambda row: row.accuracy, default=None)
+    best = best_of(rows)
     mistakes = answers(run, only_wrong=True)
     mistakes.sort(key=lambda one: best is not None and (one.record.spec, one.record.budget) != (best.spec, best.budget))
     notes = []
@@ -135,6 +135,9 @@ def build(run: Run, *, seed: int = 0) -> Report:
         notes.append(f"The run is not complete: {len(run.records)} of {run.total} results. Run its command again to finish it.")
     if run.loss:
         notes.append(f"{run.loss}. They count as unanswered here; the run's command asks for them again and keeps the rest.")
+    ungraded = sum(row.ungraded for row in rows)
+    if ungraded:
+        notes.append(f"{ungraded} results are not graded, since the judge gave no verdict on them; they count neither as right nor as wrong.")
     if any(row.paid_completion_tokens + 0.5 < row.completion_tokens for row in rows):
         notes.append(
             "Samples are drawn once and shared: tokens and calls are what a strategy costs by itself; seconds are what was left to do for it here, "
@@ -183,7 +186,7 @@ def _facts(run: Run, rows: tuple[Row, ...], drawn: tuple[Curve, ...], seed: int)
     seeds = settings.get("seeds")
     shown = {
         "problem set": str(settings.get("set", "")),
-        "size": f"{settings.get('problems')} problems, {rows[0].problems if rows else 0} with results",
+        "size": f"{settings.get('problems')} problems, {rows[0].problems if rows else 0} graded",
         "fingerprint": str(settings.get("fingerprint", "")),
         "model": ", ".join(f"{role}: {name}" for role, name in models.items()) if isinstance(models, Mapping) else "",
         "sampling": ", ".join(f"{k}={v}" for k, v in sampling.items() if v not in (None, [], 0, "")) if isinstance(sampling, Mapping) else "",
@@ -208,7 +211,7 @@ def write_png(source: Run | Report, path: Path | str) -> None:
     """
     charts = as_report(source).charts()
     if not charts:
-        raise DataError("there is nothing to draw: the run has no result with generated tokens yet")
+        raise DataError("there is nothing to draw: the run has no graded result with generated tokens yet")
     png(stacked(*charts), path)
 
 

@@ -27,8 +27,9 @@ class Row:
 
     Args:
         spec, family, samples, budget: as in its records.
-        problems, seeds: how many; every (problem, seed) has one record.
-        accuracy, low, high: share of right answers and its bootstrap interval over problems (None for one problem).
+        problems: how many have a graded record. seeds: how many; every (problem, seed) has one record.
+        accuracy, low, high: share of right answers among the graded, None where none is, and its bootstrap interval over problems (None for
+            one problem).
         gain, gain_low, gain_high: accuracy minus that of the reference on the same problems, with a paired bootstrap interval; None for the
             reference itself.
         completion_tokens, prompt_tokens, calls, dollars, flops: per problem, all roles.
@@ -46,7 +47,7 @@ class Row:
     budget: str
     problems: int
     seeds: int
-    accuracy: float
+    accuracy: float | None
     low: float | None
     high: float | None
     gain: float | None
@@ -135,6 +136,12 @@ def summarise(run: Run, *, seed: int = 0, level: float = 0.95) -> list[Row]:
     return [_row(records, reference, run.records, seed, level) for records in grouped.values()]
 
 
+def best_of(rows: Sequence[Row]) -> Row | None:
+    """The first row of the highest accuracy among those that did not see the key; None where nothing is graded."""
+    graded = [row for row in rows if row.accuracy is not None and not row.oracle]
+    return max(graded, key=lambda row: row.accuracy or 0.0, default=None)
+
+
 def _row(records: list[Record], reference: list[Record], everything: Sequence[Record], seed: int, level: float) -> Row:
     head, many = records[0], len(records)
     means = [float(np.mean(values)) for values in outcomes(records).values()]
@@ -149,7 +156,7 @@ def _row(records: list[Record], reference: list[Record], everything: Sequence[Re
     missing = sum((Counter(record.missing) for record in records), Counter[str]())
     return Row(
         head.spec, head.family, head.samples, head.budget, len(means), len({record.seed for record in records}),
-        float(np.mean(means)) if means else 0.0, interval.low if interval else None, interval.high if interval else None,
+        float(np.mean(means)) if means else None, interval.low if interval else None, interval.high if interval else None,
         gain.estimate if gain else None, gain.low if gain else None, gain.high if gain else None,
         charged.completion_tokens / many, charged.prompt_tokens / many, charged.calls / many, charged.dollars / many, charged.flops / many,
         paid / many, sum(record.seconds for record in records) / many, served_per_second(records, everything) if paid else None,

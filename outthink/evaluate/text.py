@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from outthink.evaluate.report import Controls, Report
-from outthink.evaluate.summary import Row
+from outthink.evaluate.summary import Row, best_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,7 @@ def columns(row: Row, control: Controls | None) -> dict[str, str]:
     trouble += [f"{n} missing ({reason})" for reason, n in row.missing.items()]
     found = {
         "strategy": row.label + (" *" if row.oracle else ""),
-        "accuracy": percent(row.accuracy) + interval(row.low, row.high),
+        "accuracy": NONE if row.accuracy is None else percent(row.accuracy) + interval(row.low, row.high),
         "gain": NONE if row.gain is None else points(row.gain) + interval(row.gain_low, row.gain_high, signed=True),
         "equal-cost vote": sign + percent(control.matched.accuracy) if control else NONE,
         "random": percent(control.random) if control else NONE,
@@ -82,7 +82,7 @@ def show(report: Report, console: Console | None = None) -> None:
 
     out = console or RichConsole()
     heads, rows = headed(report)
-    best = max((row.accuracy for row in report.rows if not row.oracle), default=None)
+    best = best_of(report.rows)
     # a heading of several words may take several lines, a figure may not
     sizes = {head: max(map(len, [*head.split(), *(row[position] for row in rows)])) for position, head in enumerate(heads)}
     first = [head for head in ("strategy", "accuracy", "gain", "tokens", "calls") if head in sizes]
@@ -94,7 +94,7 @@ def show(report: Report, console: Console | None = None) -> None:
         for row, cells in zip(report.rows, rows, strict=True):
             # Text: a spec may hold brackets, which rich would read as markup
             shown = [Text(cells[heads.index(head)]) for head in part]
-            table.add_row(*shown, style="bold" if row.accuracy == best and not row.oracle else "")
+            table.add_row(*shown, style="bold" if best and row.accuracy == best.accuracy and not row.oracle else "")
         out.print(table)
     out.print(Text(LEGEND, style="dim"))
     for note in report.notes:

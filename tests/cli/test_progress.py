@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from outthink.cli.progress import Tally
+from outthink.cli.progress import Display, Tally
 from outthink.core.shared import Event
+from outthink.evaluate.work import Progress
+from tests.evaluate.test_summary import record
 
 
 def tally(*events: tuple[str, int, int]) -> Tally:
@@ -27,3 +29,10 @@ def test_the_record_costs_nothing_and_failures_are_named() -> None:
     counted = tally(("cached", 0, 50), ("text", 1, 4), ("failed", 1, 0), ("text", 2, 1), ("cut", 2, 0))
     assert counted.tokens == 5
     assert str(counted) == "0 samples drawn, 1 taken from the record, 1 failed, 5 tokens"
+
+
+def test_what_is_not_graded_counts_neither_as_right_nor_as_wrong() -> None:
+    shown = Display()
+    for done, verdict in enumerate(("correct", "ungraded", "wrong"), start=1):
+        shown.step(Progress(done, 3, record(done, "a", True, verdict=verdict), 0))
+    assert shown.right == {"a": [1, 2]}

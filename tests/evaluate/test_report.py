@@ -16,6 +16,7 @@ import anyio
 import pytest
 from rich.console import Console
 
+from outthink.core.errors import DataError
 from outthink.evaluate.curves import matched_majority
 from outthink.evaluate.oracle import Oracle
 from outthink.evaluate.page import page
@@ -31,6 +32,7 @@ from outthink.problems.answers import answer_kind
 from outthink.strategies.best_of_n import BestOfN
 from outthink.strategies.greedy import Greedy
 from tests.evaluate.support import latent, numbered, plan
+from tests.evaluate.test_grading import judged
 
 EVIL = (
     "</script><script>alert(1)</script>",
@@ -111,6 +113,20 @@ def test_nothing_that_a_model_or_a_file_said_can_run() -> None:
     for attributes, body in elements.scripts:
         if attributes.get("type") == "application/json":
             json.loads(body)
+
+
+def test_a_run_of_which_nothing_is_graded_shows_no_accuracy_anywhere(tmp_path: Path) -> None:
+    report = build(judged("I would rather not say"))
+    out = StringIO()
+    show(report, Console(file=out, width=160))
+    for text in (out.getvalue(), markdown(report), page(report).partition("<main")[2]):
+        assert "0.0%" not in text
+        assert "not graded, since the judge gave no verdict" in text
+    write_json(report, tmp_path / "r.json")
+    rows = json.loads((tmp_path / "r.json").read_text())["rows"]
+    assert [row["accuracy"] for row in rows] == [None, None, None]
+    with pytest.raises(DataError, match="nothing to draw"):
+        write_png(report, tmp_path / "r.png")
 
 
 def test_json_in_a_script_cannot_end_it() -> None:

@@ -16,7 +16,7 @@ from outthink.evaluate.compare import compare
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.record import Record
 from outthink.evaluate.run import Run, run
-from outthink.evaluate.summary import answers, summarise
+from outthink.evaluate.summary import answers, best_of, summarise
 from outthink.strategies.best_of_n import BestOfN
 from outthink.strategies.majority_vote import MajorityVote
 from tests.evaluate.support import latent, numbered, plan
@@ -76,6 +76,15 @@ def test_only_problems_that_both_have_count_for_the_gain() -> None:
     _, second = summarise(recorded(rows))
     assert second.accuracy == 0.75
     assert second.gain == 0.5
+
+
+def test_where_nothing_is_graded_there_is_no_accuracy_and_what_is_graded_is_the_best() -> None:
+    rows = [record(p, "greedy", False, verdict="ungraded") for p in range(3)] + [record(p, "b", False) for p in range(3)]
+    first, second = summarise(recorded(rows))
+    assert (first.accuracy, first.low, first.high, first.problems, first.ungraded) == (None, None, None, 0, 3)
+    assert (second.accuracy, second.gain) == (0.0, None)
+    assert best_of([first, second]) is second
+    assert best_of([first]) is None
 
 
 def test_greedy_is_the_reference_wherever_it_stands() -> None:
@@ -164,5 +173,5 @@ def test_comparing_runs_pairs_equal_strategies_and_warns_of_another_set() -> Non
     (only,) = compare(one, two)
     assert (only.first, only.second, only.problems, only.gain) == ("in memory: b", "in memory: b", 3, 1.0)
     assert "not the same version" in only.note
-    with pytest.raises(UsageError, match="0 problems in common"):
+    with pytest.raises(UsageError, match="0 graded problems in common"):
         compare(one, recorded([record(p, "a", True) for p in (7, 8)]))
