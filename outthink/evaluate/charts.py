@@ -23,6 +23,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 _INK, _FAINT, _CONTROL = "#1f2933", "#e4e7eb", "#7b8794"
 _FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
 _LABEL_GAP = 0.045  # of the height: names closer than this are moved apart
+_LETTER = 7.5  # pixels of a name's letter, on average
 
 
 def line_chart(
@@ -56,7 +57,7 @@ def line_chart(
         title, subtitle: above the chart.
         low, high: fields of the interval; None draws no band.
         dots: rows with the same fields that are drawn as dots without a line: measurements beside a fitted law.
-        levels: (name, y) of dashed horizontal lines, such as a ceiling.
+        levels: (name, y) of dashed horizontal lines, such as a ceiling, named at the right like the others.
         controls: series that others are measured against: drawn grey and dashed, without band and marks.
         log_x, log_y: base of a logarithmic axis, None for a linear one; values of 0 and below cannot be shown on it and are left out.
         percent: y is a share in [0, 1] and is written in per cent.
@@ -85,10 +86,8 @@ def line_chart(
     tips = [alt.Tooltip(f"{_field(f)}:{kind}", title=f, format=form) for f, kind, form in _tips(series, x, y, low, high, percent)]
     layers = []
     if levels:
-        lines = alt.Data(values=[{"level": value, "name": name} for name, value in levels])
-        layers.append(alt.Chart(lines).mark_rule(strokeDash=[5, 4], color="#7b8794").encode(y="level:Q"))
-        names_of_lines = alt.Chart(lines).mark_text(align="left", baseline="bottom", dx=4, dy=-3, color="#616e7c", fontSize=12)
-        layers.append(names_of_lines.encode(y="level:Q", x=alt.value(0), text="name:N"))
+        lines = alt.Data(values=[{x: min(xs), "to": max(xs), "level": value} for _, value in levels])  # up to where their names begin
+        layers.append(alt.Chart(lines).mark_rule(strokeDash=[5, 4], color=_CONTROL).encode(x=axis_x, x2="to", y="level:Q"))
     measured_against = [dict(row) for row in shown if str(row[series]) in controls]
     methods = [dict(row) for row in shown if str(row[series]) not in controls]
     if low and high:
@@ -105,9 +104,12 @@ def line_chart(
     if extra:
         measured = alt.Chart(alt.Data(values=[dict(row) for row in extra])).encode(x=axis_x, y=axis_y, color=colour)
         layers.append(measured.mark_point(filled=True, size=44, opacity=0.75).encode(tooltip=tips))
-    ends = alt.Data(values=_ends([*shown, *extra], x, y, series, scale_y, log_y))
-    text = alt.Chart(ends).mark_text(align="left", baseline="middle", dx=10, fontSize=13, fontWeight=600)
-    layers.append(text.encode(x=axis_x, y=alt.Y("place:Q"), text="name:N", color=alt.Color("name:N", scale=shades, legend=None)))
+    ends = _ends([*shown, *extra], x, y, series, scale_y, log_x, log_y, levels, width)
+    own = alt.Color("name:N", scale=shades, legend=None)
+    for part, shade in ((ends[: len(names)], own), (ends[len(names) :], alt.value(_CONTROL))):
+        if part:
+            text = alt.Chart(alt.Data(values=part)).mark_text(align="left", baseline="middle", dx=10, fontSize=13, fontWeight=600)
+            layers.append(text.encode(x=axis_x, y=alt.Y("place:Q"), text="name:N", color=shade))
     chart = alt.layer(*layers).properties(width=width, height=height)
     return _finished(alt, chart, title, subtitle)
 
@@ -275,21 +277,35 @@ def _tips(series: str, x: str, y: str, low: str | None, high: str | None, percen
     return [(series, "N", ""), (x, "Q", ",.4~r"), (y, "Q", form), *((name, "Q", form) for name in (low, high) if name)]
 
 
-def _ends(rows: Rows, x: str, y: str, series: str, domain: Sequence[float], log: int | None) -> list[dict[str, object]]:
-    # a name stands at the last point of its line; names that would overlap are moved apart, upwards from the lowest
+def _ends(
+    rows: Rows, x: str, y: str, series: str, domain: Sequence[float], log_x: int | None, log_y: int | None, levels: Sequence[tuple[str, float]],
+    width: int,
+) -> list[dict[str, object]]:  # fmt: skip
+    # A name stands at the last point of its line, that of a level at the right; names that would overlap are moved apart, upwards from the
+    # lowest, and no name is crossed by a level. The names of lines come first.
+    xs = [_number(row[x]) for row in rows]
+    left, right = min(xs), max(xs)
+
     def height(value: float) -> float:
-        return (math.log(value / domain[0]) / math.log(domain[1] / domain[0])) if log else (value - domain[0]) / (domain[1] - domain[0])
+        return (math.log(value / domain[0]) / math.log(domain[1] / domain[0])) if log_y else (value - domain[0]) / (domain[1] - domain[0])
+
+    def across(value: float) -> float:  # pixels
+        if left == right:
+            return 0.0
+        return width * (math.log(value / left) / math.log(right / left) if log_x else (value - left) / (right - left))
 
     last: dict[str, Mapping[str, object]] = {}
     for row in sorted(rows, key=lambda row: _number(row[x])):
         last[str(row[series])] = row
-    placed: list[tuple[float, float]] = []  # (x, height) of the names that stand
-    ends: list[dict[str, object]] = []
-    for name, row in sorted(last.items(), key=lambda item: _number(item[1][y])):
-        where, at = _number(row[x]), height(_number(row[y]))
-        beside = [h for other, h in placed if other == where]
-        at = max([at, *(h + _LABEL_GAP for h in beside)])
-        placed.append((where, at))
-        value = domain[0] * (domain[1] / domain[0]) ** at if log else domain[0] + at * (domain[1] - domain[0])
-        ends.append({x: where, "place": value, "name": name})
-    return ends
+    points = [(name, _number(row[x]), _number(row[y])) for name, row in last.items()] + [(name, right, value) for name, value in levels]
+    placed: list[tuple[float, float, float]] = []  # where a name begins and ends, and its height
+    ends: dict[int, dict[str, object]] = {}
+    for position, (name, where, value) in sorted(enumerate(points), key=lambda item: item[1][2]):
+        begin, end = across(where), across(where) + _LETTER * len(name)
+        at = max([height(value), *(h + _LABEL_GAP for first, after, h in placed if first < end and begin < after)])
+        for level in sorted(height(value) for _, value in levels) if where < right else ():
+            at = level + _LABEL_GAP / 2 if abs(at - level) < _LABEL_GAP / 2 else at
+        placed.append((begin, end, at))
+        place = domain[0] * (domain[1] / domain[0]) ** at if log_y else domain[0] + at * (domain[1] - domain[0])
+        ends[position] = {x: where, "place": place, "name": name}
+    return [ends[position] for position in range(len(points))]

@@ -73,6 +73,34 @@ def test_names_at_the_ends_do_not_overlap() -> None:
     assert places[0] == 0.5
 
 
+def named(spec: dict[str, object]) -> dict[str, float]:
+    """Name -> the height at which it stands."""
+    return {str(row["name"]): row["place"] for data in found(spec, "values") for row in data if isinstance(row, dict) and "place" in row}
+
+
+def test_a_level_is_named_where_the_lines_are_and_ends_before_its_name() -> None:
+    rows = [{"k": k, "y": 0.5, "m": "a"} for k in (1, 8)]
+    spec = line_chart(rows, x="k", y="y", series="m", x_title="", y_title="", levels=[("level", 0.5)], percent=True)
+    places = named(spec)
+    # the axis spans 2 * 6% of 0.5; a name is a twentieth of it high
+    assert abs(places["level"] - places["a"]) >= 0.045 * 0.06
+    assert [(row["k"], row["to"]) for data in found(spec, "values") for row in data if isinstance(row, dict) and "to" in row] == [(1.0, 8.0)]
+
+
+def test_a_name_inside_the_chart_is_not_crossed_by_a_level() -> None:
+    rows = [{"k": 1, "y": 0.5, "m": "greedy"}, *({"k": k, "y": 0.4 + 0.02 * k, "m": "vote"} for k in (1, 16))]
+    places = named(line_chart(rows, x="k", y="y", series="m", x_title="", y_title="", levels=[("random", 0.501)]))
+    assert places["greedy"] - 0.501 >= 0.02 * (0.72 - 0.42)
+    assert places["random"] == pytest.approx(0.501)
+
+
+def test_names_of_lines_that_end_near_each_other_do_not_overlap() -> None:
+    rows = [{"k": k, "y": 0.5, "m": f"method {end}"} for end in (200, 210, 900) for k in (1, end)]
+    places = named(line_chart(rows, x="k", y="y", series="m", x_title="", y_title=""))
+    assert places["method 200"] != places["method 210"]
+    assert places["method 900"] == 0.5  # far enough to the right
+
+
 def test_dots_are_measurements_beside_a_law() -> None:
     dots = [{"k": 3, "accuracy": 0.33, "method": "a"}]
     spec = chart(dots=dots, log_y=10)
