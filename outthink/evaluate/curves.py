@@ -1,7 +1,8 @@
 """What every number of samples would have bought, from one recorded pool: exact or unbiased over subsets of the samples.
 
 A curve's value at k is the expectation over k random samples of the pool (ties in expectation), averaged over problems. Its interval is
-a bootstrap over problems: several seeds of a problem are averaged first, since they are not independent.
+a bootstrap over problems (Wilson's where all problems are right, or all wrong, as in the table): several seeds of a problem are averaged
+first, since they are not independent.
 """
 
 from __future__ import annotations
@@ -136,6 +137,10 @@ def _band(values: FloatArray, bootstrap: FloatArray | None, level: float) -> tup
         return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
     tail = stats.bootstrap_tail(len(values), level)
     low, high = np.quantile(bootstrap @ values, [tail, 1 - tail], axis=0)
+    problems = len(values)
+    for right in (0, problems):  # of what is all alike a bootstrap has no width, as if that proved the next problem
+        alike = np.isclose(values, right / problems, rtol=0.0, atol=1e-9).all(axis=0)
+        low[alike], high[alike] = stats.wilson_interval(right, problems, level=level)
     return low, high
 
 

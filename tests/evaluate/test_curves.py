@@ -118,6 +118,21 @@ def test_intervals_hold_the_accuracy_and_are_absent_for_one_problem() -> None:
     assert rows[0]["samples"] == 2
 
 
+def test_where_all_problems_are_alike_the_interval_is_wilsons() -> None:
+    right = SampleTable(("a", "b", "c"), np.zeros((3, 2), dtype=int), np.ones((3, 2)), np.ones((3, 2)))
+    wrong = SampleTable(("a", "b", "c"), np.zeros((3, 2), dtype=int), np.zeros((3, 2)), np.ones((3, 2)))
+    # z^2 / (n + z^2) at n = 3
+    width = 1.959964**2 / (3 + 1.959964**2)
+    for table, low, high in ((right, 1 - width, 1.0), (wrong, 0.0, width)):
+        for curve in curves(table, seed=0):
+            assert curve.low == pytest.approx([low] * 2, abs=1e-6)
+            assert curve.high == pytest.approx([high] * 2, abs=1e-6)
+    # each problem has a right sample among its five: only there is the ceiling 1 everywhere
+    ceiling = curves(TABLE, seed=0)[-1]
+    assert ceiling.low[-1] == pytest.approx(1 - width, abs=1e-6)
+    assert ceiling.low[0] < ceiling.accuracy[0] < ceiling.high[0]
+
+
 def test_log_probabilities_become_weights() -> None:
     assert weights(np.array([[-1.0, 0.0]])) == pytest.approx(np.array([[np.exp(-1), 1.0]]))
     assert weights(np.array([[0.2, 0.0]])) == pytest.approx(np.array([[0.2, 0.0]]))
