@@ -52,6 +52,8 @@ def _object(node: ast.expr, kind: str | None, text: str, find: Callable[[str], t
             raise UsageError(f"{name}: no knob {keyword.arg!r}.{nearest(keyword.arg or '', list(known))}")
         if keyword.arg in values:
             raise UsageError(f"{name}: the knob {keyword.arg!r} is given twice")
+        if isinstance(keyword.value, ast.Name) and annotation_of(known[keyword.arg]) == "str":
+            raise UsageError(f'{name}: {keyword.arg} takes text in quotes; write {keyword.arg}="{keyword.value.id}"')
         values[keyword.arg] = _fit(_value(keyword.value, text), known[keyword.arg], f"{name}: {keyword.arg}")
     missing = [field.name for field in known.values() if default_of(field) is dataclasses.MISSING and field.name not in values]
     if missing:

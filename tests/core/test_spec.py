@@ -82,7 +82,7 @@ def test_an_integer_is_a_number_where_a_number_is_wanted() -> None:
         ("best_of_n(verifier=3)", "verifier takes a verifier"),
         ("best_of_n(verifier='length')", "verifier takes a verifier"),
         ("best_of_n(verifier=lenght())", "Did you mean 'length'?"),
-        ("best_of_n(verifier=length(prefer=long))", "long"),
+        ("best_of_n(verifier=length(prefer=long))", 'length: prefer takes text in quotes; write prefer="long"'),
         ("majority_vote\x00", "not a spec"),
         ("(" * 300, "not a spec"),
     ],
