@@ -18,6 +18,7 @@ from typing import TypeVar
 from outthink.core.errors import UsageError, nearest
 
 C = TypeVar("C", bound=type)
+_MEMBERS = {"strategy": ("solve",), "verifier": ("judge", "bound", "score_range"), "comparer": ("compare", "bound")}
 KINDS = {"strategy": "outthink.strategies", "verifier": "outthink.verifiers", "comparer": "outthink.verifiers"}
 
 
@@ -44,6 +45,9 @@ def _register(kind: str, name: str, papers: tuple[int, ...]) -> Callable[[C], C]
     def decorate(cls: C) -> C:
         if not dataclasses.is_dataclass(cls):
             raise TypeError(f"{cls.__name__} must be a frozen dataclass to be a {kind}: its fields are its knobs")
+        lacking = [member for member in _MEMBERS[kind] if not hasattr(cls, member)]
+        if lacking:
+            raise TypeError(f"{cls.__name__} lacks {', '.join(lacking)}, which a {kind} needs; see {kind.capitalize()} in outthink.core.protocols")
         taken = _ENTRIES.get(name)
         if taken and (taken.cls.__module__, taken.cls.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"{kind} {name!r} is already registered by {taken.cls.__module__}; choose another name")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import traceback
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
 from outthink.core import calls, flights
 from outthink.core.completion import Embedding, TokenLogprobs, Usage
-from outthink.core.errors import CapabilityError, VerifierError
+from outthink.core.errors import CapabilityError, OutthinkError, VerifierError
 from outthink.core.journal import Call, CallKind, Journal
 from outthink.core.keys import digest, place_seed
 from outthink.core.meter import Hold, Meter, Place, Ticket
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+J = TypeVar("J", Judgement, Preference)
 
 
 class Session:
@@ -185,21 +188,16 @@ class Session:
         """Judge candidates on the judge's ledger; check count and range, and record every judgement.
 
         Raises:
-            VerifierError: the verifier returned another number of judgements than candidates.
+            VerifierError: the verifier raised, or did not return a judgement for each candidate.
         """
         if not candidates:
             return []
         if getattr(verifier, "sees_key", False):
             self.shared.saw_key = True
         judge = self.role("judge")
-        judgements = await verifier.judge(problem, candidates, judge)
-        self.shared.turnstile.release(self.hold, len(candidates))
         name = describe(verifier)
-        if len(judgements) != len(candidates):
-            raise VerifierError(f"verifier {name} returned {len(judgements)} judgements for {len(candidates)} candidates; it must return one each")
-        strange = next((one for one in judgements if not isinstance(one, Judgement)), None)
-        if strange is not None:
-            raise VerifierError(f"verifier {name} returned {strange!r} where a Judgement is expected; write Judgement({strange!r})")
+        judgements = await _asked(verifier.judge(problem, candidates, judge), f"verifier {name}", Judgement, "candidates", len(candidates))
+        self.shared.turnstile.release(self.hold, len(candidates))
         checked = [judgement.checked(*verifier.score_range) for judgement in judgements]
         for judgement in checked:
             if judgement.failure:
@@ -212,19 +210,14 @@ class Session:
         """Compare pairs on the judge's ledger; a probability outside [0, 1] is a failure. Every comparison is recorded.
 
         Raises:
-            VerifierError: the comparer returned another number of preferences than pairs.
+            VerifierError: the comparer raised, or did not return a preference for each pair.
         """
         if not pairs:
             return []
         judge = self.role("judge")
-        preferences = await comparer.compare(problem, pairs, judge)
         name = describe(comparer)
-        if len(preferences) != len(pairs):
-            raise VerifierError(f"comparer {name} returned {len(preferences)} preferences for {len(pairs)} pairs; it must return one each")
-        checked = [
-            p if p.failure or (p.first is not None and 0 <= p.first <= 1) else Preference(None, p.text, f"{p.first} is not a probability")
-            for p in preferences
-        ]
+        preferences = await _asked(comparer.compare(problem, pairs, judge), f"comparer {name}", Preference, "pairs", len(pairs))
+        checked = [preference.checked() for preference in preferences]
         for preference in checked:
             if preference.failure:
                 self.shared.miss("comparison failed", preference.failure)
@@ -311,3 +304,24 @@ class Session:
         turnstile.branch(len(items) - 1)
         await together(partial(one, position) for position in range(len(items)))
         return [results[position] for position in range(len(items))]
+
+
+async def _asked(work: Awaitable[Sequence[J]], who: str, kind: type[J], given: str, count: int) -> Sequence[J]:
+    # what a verifier or comparer returned; it may be anybody's, so nothing is taken for granted
+    try:
+        found = await work
+    except (OutthinkError, ExceptionGroup):
+        raise
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{PurePath(last.filename).name}, line {last.lineno}"
+        raise VerifierError(f"{who} failed in {where}: {type(error).__name__}: {error}; mend it and run the same again") from error
+    what = kind.__name__.lower()
+    if not isinstance(found, Sequence):
+        raise VerifierError(f"{who} returned a {type(found).__name__} where a list of {what}s is expected")
+    if len(found) != count:
+        raise VerifierError(f"{who} returned {len(found)} {what}s for {count} {given}; it must return one each")
+    strange = next((one for one in found if not isinstance(one, kind)), None)
+    if strange is not None:
+        raise VerifierError(f"{who} returned {strange!r} where a {kind.__name__} is expected; write {kind.__name__}({strange!r})")
+    return found

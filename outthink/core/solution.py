@@ -65,14 +65,24 @@ class Judgement:
     failure: str | None = None
 
     def checked(self, low: float, high: float) -> Judgement:
-        """This judgement, or a failed one if its score is not a number in [low, high]."""
+        """This judgement with its numbers as floats, or a failed one if its score is not a number in [low, high]."""
         if self.score is None:
             return self if self.failure else dataclasses.replace(self, failure="no score")
-        if math.isnan(self.score):
-            return dataclasses.replace(self, score=None, failure="the score is not a number")
-        if not low <= self.score <= high:
-            return dataclasses.replace(self, score=None, failure=f"the score {self.score:g} is outside [{low:g}, {high:g}]")
-        return self
+        try:  # an array library's numbers are none that the journal could write
+            score, steps, votes = _real(self.score), tuple(map(_real, self.steps)), tuple(map(_real, self.votes))
+        except (TypeError, ValueError):
+            return Judgement(None, text=self.text, failure=f"a score is not a number: {self.score!r:.80}")
+        if math.isnan(score):
+            return dataclasses.replace(self, score=None, steps=steps, votes=votes, failure="the score is not a number")
+        if not low <= score <= high:
+            return dataclasses.replace(self, score=None, steps=steps, votes=votes, failure=f"the score {score:g} is outside [{low:g}, {high:g}]")
+        return dataclasses.replace(self, score=score, steps=steps, votes=votes)
+
+
+def _real(value: object) -> float:
+    if isinstance(value, (str, bytes)):
+        raise TypeError(f"{value!r} is text")
+    return float(value)  # type: ignore[arg-type]  # what is no number raises TypeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,16 @@ class Preference:
     first: float | None
     text: str = ""
     failure: str | None = None
+
+    def checked(self) -> Preference:
+        """This preference with its probability as a float, or a failed one if it is none in [0, 1]."""
+        if self.failure:
+            return self
+        try:
+            first = _real(self.first)
+        except (TypeError, ValueError):
+            first = math.nan
+        return dataclasses.replace(self, first=first) if 0 <= first <= 1 else Preference(None, self.text, f"{self.first} is not a probability")
 
 
 @dataclass(frozen=True, slots=True)

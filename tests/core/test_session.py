@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
@@ -17,15 +18,17 @@ from outthink.core.journal import Journal
 from outthink.core.pool import Pool
 from outthink.core.problem import Problem
 from outthink.core.protocols import Model
+from outthink.core.registry import comparer, strategy, verifier
 from outthink.core.request import Draw, Message, Request, Sampling
 from outthink.core.session import Session
 from outthink.core.shared import Event
-from outthink.core.solution import Candidate, Judgement, Solution
+from outthink.core.solution import Candidate, Judgement, Preference, Solution
 from outthink.core.spend import Budget, Price, Spend
 from outthink.models._instrument import spoken
 from outthink.models.scripted import ScriptedModel
 from outthink.problems.answers import Number
 from outthink.strategies.best_of_n import BestOfN
+from outthink.strategies.knockout import Knockout
 from outthink.strategies.majority_vote import MajorityVote
 from outthink.verifiers.scripted import ScriptedVerifier
 
@@ -265,6 +268,77 @@ def test_a_score_outside_its_range_is_a_failed_judgement_and_not_a_winner() -> N
         assert [judgement.failure for judgement in judged] == [
             "the score 220 is outside [0, 1]", "the score is not a number", "no score", None,
         ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Gives(Miscounts):
+    what: object = None
+
+    async def judge(self, problem: Problem, candidates: Sequence[Candidate], session: Session) -> list[Judgement]:
+        if isinstance(self.what, Exception):
+            raise self.what
+        return self.what  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (None, "returned a NoneType where a list of judgements is expected"),
+        ((Judgement(1.0) for _ in range(3)), "returned a generator where a list of judgements is expected"),
+        (RuntimeError("it fell over"), r"failed in test_session\.py, line \d+: RuntimeError: it fell over; mend it"),
+    ],
+)
+def test_a_verifier_that_falls_over_is_its_own_defect_and_is_named(what: object, said: str) -> None:
+    with pytest.raises(VerifierError, match=said) as caught:
+        solve(BestOfN(n=3, verifier=Gives(what)), ScriptedModel(["1", "2", "3"]))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_verifier_asks_in_vain_is_not_its_defect() -> None:
+    with pytest.raises(ModelError, match="unreachable"):
+        solve(BestOfN(n=3, verifier=Gives(ModelError("unreachable"))), ScriptedModel(["1", "2", "3"]))
+
+
+def test_scores_of_an_array_library_are_numbers_and_text_is_none() -> None:
+    np = pytest.importorskip("numpy")
+    given = [Judgement(np.float32(0.5), steps=(np.float32(0.25),)), Judgement("0.9"), Judgement(np.float32("nan"))]
+    journal = Journal()
+    solution = solve(BestOfN(n=3, verifier=Gives(given)), ScriptedModel(["1", "2", "3"]), journal=journal)
+    assert (str(solution.answer), solution.missing) == ("1", {"judgement failed": 2})
+    first, second, _ = (row.judgement for row in Pool(journal).judgements())
+    assert (first.score, tuple(first.steps)) == (0.5, (0.25,))
+    assert second.failure == "a score is not a number: '0.9'"
+
+
+@dataclass(frozen=True)
+class Prefers:
+    what: object
+
+    def bound(self, problem: Problem, sampling: Sampling, session: Session) -> Spend:
+        return Spend()
+
+    async def compare(self, problem: Problem, pairs: Sequence[tuple[Candidate, Candidate]], session: Session) -> list[Preference]:
+        if self.what is None:
+            raise KeyError("gone")
+        return [Preference(self.what) for _ in pairs]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["0.4", float("nan"), 1.5, object()])
+def test_a_preference_that_is_no_probability_is_a_failed_comparison(what: object) -> None:
+    solution = solve(Knockout(n=2, comparer=Prefers(what)), ScriptedModel(["1", "2"]))
+    assert solution.missing["comparison failed"] >= 1
+
+
+def test_a_comparer_that_falls_over_is_named() -> None:
+    with pytest.raises(VerifierError, match=r"comparer .*Prefers.* failed in test_session\.py, line \d+: KeyError"):
+        solve(Knockout(n=2, comparer=Prefers(None)), ScriptedModel(["1", "2"]))
+
+
+@pytest.mark.parametrize(("register", "lacking"), [(verifier, "judge, bound, score_range"), (comparer, "compare, bound"), (strategy, "solve")])
+def test_what_lacks_a_member_cannot_be_registered(register: Callable[[str], Callable[[type], type]], lacking: str) -> None:
+    plugged = dataclasses.make_dataclass("Plugged", [], frozen=True)
+    with pytest.raises(TypeError, match=f"Plugged lacks {lacking}, which a"):
+        register("plugged")(plugged)
 
 
 def test_weights_follow_the_verifier_not_the_count() -> None:
