@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -9,4 +10,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     from outthink.cli.app import run
 
+    for stream in (sys.stdout, sys.stderr):  # half of a character, which models write, or a terminal that knows ASCII alone
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from outthink.cli.groups import HELP
+from outthink.cli.plain import plain
 from outthink.core.errors import OutthinkError, UsageError, nearest
 
 # command -> module:attribute, in the order of `--help`; an attribute is a function or a Typer group
@@ -161,8 +162,9 @@ def _from_settings(error: Exception) -> bool:
 
 
 def _complain(text: str) -> None:
+    # one line, whatever a server wrote
     sys.stdout.flush()
-    print(f"outthink: {text}", file=sys.stderr)
+    print(f"outthink: {plain(' '.join(text.split()))}", file=sys.stderr)
 
 
 def settings(path: Path) -> dict[str, dict[str, object]]:

@@ -53,4 +53,5 @@ def _fill(file: BinaryIO, content: str | bytes | Callable[[BinaryIO], object]) -
     if callable(content):
         content(file)
     else:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # models write half of a character where they are cut; escaped, JSON reads it back
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)

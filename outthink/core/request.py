@@ -180,7 +180,7 @@ class Request:
     def digest(self) -> str:
         """32 hexadecimal digits that identify the request's content."""
         text = _CANONICAL.encode(self.to_json())
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))

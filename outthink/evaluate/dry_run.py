@@ -80,7 +80,7 @@ class _Assumed:
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
         prompt, found = self._read(request), []
         for continuation in continuations:
-            size = len(continuation.text.encode())
+            size = len(continuation.text.encode("utf-8", "surrogatepass"))
             tokens = len(continuation.token_ids or ()) or (size + 8 if self.share == 1.0 else -(-size // 4))
             found.append(TokenLogprobs(("",) * tokens, (0.0,) * tokens, prompt))
         return found

@@ -37,7 +37,7 @@ def fields(name: str, row: Row, where: str, question_field: str, answer_field: s
         extract: handed to the kind of answer.
 
     Raises:
-        DataError: no question, or an answer that is not text, a number or a list of texts.
+        DataError: no question, one with half of a character, or an answer that is not text, a number or a list of texts.
     """
     own = _OWN.get(name)
     if own is not None and question_field == "question" and answer_field == "answer":
@@ -47,6 +47,11 @@ def fields(name: str, row: Row, where: str, question_field: str, answer_field: s
     question = row[question_field]
     if not isinstance(question, str) or not question.strip():
         raise DataError(f"{where}: the field {question_field!r} must be a text that asks something, got {question!r}")
+    half = next((letter for letter in question if "\ud800" <= letter <= "\udfff"), None)
+    if half is not None:
+        raise DataError(
+            f"{where}: the field {question_field!r} holds half of a character ({ascii(half)[1:-1]}), which no model can read; mend the text"
+        )
     rationale = row.get("rationale", row.get("solution", ""))
     rationale = rationale if isinstance(rationale, str) else ""
     if "numbers" in row and "target" in row:

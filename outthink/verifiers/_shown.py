@@ -12,7 +12,7 @@ BYTES_A_TOKEN = 6  # tokens of text have 4 on average; what is longer is shown f
 
 def shown(text: str, sampling: Sampling) -> str:
     """The end of a text, at most `BYTES_A_TOKEN` bytes for each token that it could have."""
-    return text.encode()[-BYTES_A_TOKEN * sampling.max_tokens :].decode(errors="ignore")
+    return text.encode("utf-8", "surrogatepass")[-BYTES_A_TOKEN * sampling.max_tokens :].decode(errors="ignore")
 
 
 def room(sampling: Sampling, session: Session) -> Spend:

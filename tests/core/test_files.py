@@ -1,5 +1,6 @@
 """A file is written whole or not at all."""
 
+import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,11 @@ def test_text_bytes_and_writers_arrive_and_folders_are_made(tmp_path):
     write_whole(tmp_path / "c", lambda file: file.write(b"later"))
     assert (tmp_path / "c").read_bytes() == b"later"
     assert sorted(place.name for place in tmp_path.iterdir()) == ["a", "c"]
+
+
+def test_half_of_a_character_is_escaped_as_json_reads_it(tmp_path):
+    write_whole(tmp_path / "a.json", json.dumps("cut \ud83d", ensure_ascii=False))
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == "cut \ud83d"
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):

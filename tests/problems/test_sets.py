@@ -133,6 +133,7 @@ def test_other_columns(tmp_path):
         ('{"question": "a?"}\n{"question": "a?"}\n', "line 1 and .*line 2 have the same question"),
         ('{"text": "a?"}\n', "line 1: no field 'question'; it has text"),
         ('{"question": ""}\n', "line 1: the field 'question' must be a text"),
+        ('{"question": "a?"}\n{"question": "\\ud83d?"}\n', r"line 2: the field 'question' holds half of a character \(\\ud83d\)"),
         ('{"question": "a?", "answer": {}}\n', "line 1: answer must be text"),
         ('{"question": "a?", "id": [1]}\n', "id must be text"),
         ('{"question": "a?", "numbers": ["1"], "target": 2}\n', "whole numbers"),
