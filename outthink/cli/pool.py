@@ -40,6 +40,7 @@ def build(
     from outthink.cli.run import opened
     from outthink.core.request import Sampling
     from outthink.evaluate import pools
+    from outthink.evaluate.run import Run
     from outthink.problems.sets import load
 
     chosen = load(problems, prompt=prompt, shots=shots, limit=limit)
@@ -53,6 +54,11 @@ def build(
                 )
 
         anyio.run(work)
+    with Run.open(path) as done:
+        if done.silence:
+            raise done.silence
+        if done.loss:
+            typer.echo(f"{done.loss}; the same command asks for them again", err=True)
     show(path)
 
 
@@ -98,6 +104,8 @@ def show(path: File, as_json: Json = False) -> None:
         console.print(table, highlight=False)
         if row.absent:
             console.print(f"{row.absent} samples failed and count as unanswered", style="yellow", highlight=False)
+        if row.unfinished:
+            console.print(f"{row.unfinished} samples ended at --max-tokens before an answer", style="yellow", highlight=False)
 
 
 def replay(
@@ -149,3 +157,5 @@ def replay(
     if html is not None:
         write_html(report, html)
         typer.echo(f"written: {html}", err=True)
+    if done.silence:
+        raise done.silence

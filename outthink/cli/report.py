@@ -57,10 +57,13 @@ def show(
     from rich.markup import escape
 
     from outthink.cli.plain import plain
+    from outthink.core.errors import DataError
     from outthink.evaluate.run import Run
     from outthink.evaluate.summary import answers
 
     with Run.open(run) as source:
+        if not source.records:
+            raise DataError(f"{run}: none of its {source.total} results is recorded yet; run its command again")
         found = answers(source, spec=strategy, limit=limit, only_wrong=wrong)
         if as_json:
             rows = [{"question": one.question, "key": one.expected, **one.record.to_json()} for one in found]

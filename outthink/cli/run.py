@@ -64,7 +64,6 @@ def run(
     from functools import partial
 
     from outthink.cli.progress import display
-    from outthink.core.errors import ModelError
     from outthink.core.request import Sampling
     from outthink.core.spec import build
     from outthink.evaluate.plan import Plan
@@ -96,9 +95,8 @@ def run(
         from outthink.evaluate.report import terminal
 
         terminal(done)
-        nothing = all(not record.candidates for record in done.records) and done.loss
-    if nothing:
-        raise ModelError(f"the model gave no sample at all: {nothing}; mend that and run the same command again")
+    if done.silence:
+        raise done.silence
     typer.echo(f"\nrecorded in {folder}; next: outthink report {folder} --html report.html, or outthink show {folder} --wrong")
 
 

@@ -54,7 +54,8 @@ def solve(
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     caps = Budget.parse(budget) if budget else Budget()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet or as_json, transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet or as_json or not console.is_terminal, transient=True) as progress:
         task = progress.add_task(f"{strategy} on {model}", total=None)
         tally = Tally()
 

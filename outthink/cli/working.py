@@ -13,7 +13,8 @@ def working(quiet: bool) -> Iterator[Callable[[str, int | None, int | None], Non
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as progress:
         task = progress.add_task("", total=None)
 
         def say(what: str, done: int | None, total: int | None) -> None:

@@ -64,6 +64,7 @@ class PoolSummary:
         tokens: mean completion tokens of a sample.
         verifiers: who judged them.
         absent: samples that failed.
+        unfinished: samples that ended at their allowance of tokens before an answer.
     """
 
     model: str
@@ -75,6 +76,7 @@ class PoolSummary:
     tokens: float
     verifiers: tuple[str, ...]
     absent: int
+    unfinished: int
 
 
 def show(path: Path | str) -> list[PoolSummary]:
@@ -99,4 +101,5 @@ def _summary(table: SampleTable) -> PoolSummary:
     return PoolSummary(
         table.model, len(set(table.problems)), table.n, float(table.by_problem(table.correct.mean(axis=1)).mean()),
         float(table.by_problem(vote.values).mean()), float(table.by_problem(covered).mean()), table.tokens_per_sample, judged, table.absent,
+        table.unfinished,
     )  # fmt: skip

@@ -10,8 +10,9 @@ from outthink.core.solution import Ledger, Solution
 from outthink.core.spend import Spend
 from outthink.evaluate.plan import Cell
 
-TRANSIENT = ("connection", "engine", "error", "garbage", "interrupted", "no_choices", "protocol", "timeout")
-"""Kinds of failures that may not happen again when the same is asked later; with them `http_` and a status of 500 or more."""
+TRANSIENT = ("aborted", "connection", "context", "engine", "error", "garbage", "interrupted", "no_choices", "protocol", "rejected", "timeout")
+"""Kinds of failures that may not happen again when the same is asked later, perhaps of a server that was started with a longer context;
+with them `http_` and a status of 500 or more."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from outthink.core.errors import DataError
 from outthink.core.files import write_whole
 from outthink.evaluate.charts import Chart, line_chart, png, stacked
 from outthink.evaluate.curves import CONTROLS, Curve, Matched, curves, matched_majority
-from outthink.evaluate.run import Run
+from outthink.evaluate.run import Run, sentence
 from outthink.evaluate.summary import DRAWS, Answered, Row, answers, best_of, summarise
 from outthink.evaluate.table import SampleTable
 
@@ -118,7 +119,12 @@ def build(run: Run, *, seed: int = 0) -> Report:
     Args:
         run: the run.
         seed: of the bootstrap intervals.
+
+    Raises:
+        DataError: nothing is recorded yet.
     """
+    if not run.records:
+        raise DataError(f"{run.name}: none of its {run.total} results is recorded yet; run its command again: {run.journal.meta('command')}")
     rows = tuple(summarise(run, seed=seed))
     best = best_of(rows)
     mistakes = answers(run, only_wrong=True)
@@ -134,7 +140,9 @@ def build(run: Run, *, seed: int = 0) -> Report:
     if not run.complete:
         notes.append(f"The run is not complete: {len(run.records)} of {run.total} results. Run its command again to finish it.")
     if run.loss:
-        notes.append(f"{run.loss}. They count as unanswered here; the run's command asks for them again and keeps the rest.")
+        again = "; the run's command asks for them again and keeps the rest" if run.folder else ""
+        notes.append(f"{run.loss}. They count as unanswered here{again}.")
+    notes += [f"{count} missing ({reason}), the first: {said}." for reason, count, said in _kept(run)]
     ungraded = sum(row.ungraded for row in rows)
     if ungraded:
         notes.append(f"{ungraded} results are not graded, since the judge gave no verdict on them; they count neither as right nor as wrong.")
@@ -152,9 +160,23 @@ def build(run: Run, *, seed: int = 0) -> Report:
             notes.append(f"{row.label} costs more tokens than the whole pool: its vote at the same tokens is that of all {samples} samples.")
     if table and table.absent:
         notes.append(f"{table.absent} samples failed; in the curves each counts as a sample without an answer.")
+    if table and table.unfinished:
+        notes.append(
+            f"{table.unfinished} of {table.labels.size - table.absent} samples ended at their allowance of tokens before an answer; "
+            "raise --max-tokens (a model that thinks may need thousands)."
+        )
     ks = None if table is None else [k for k in range(1, table.n + 1) if table.n <= 64 or k in _powers(table.n)]
     drawn = tuple(curves(table, ks, seed=seed)) if table else ()
     return Report(run.name, rows, controls, drawn, tuple(mistakes[:MISTAKES]), len(mistakes), _facts(run, rows, drawn, seed), tuple(notes))
+
+
+def _kept(run: Run) -> list[tuple[str, int, str]]:
+    # what did not come back and will not by asking again, apart from budgets: judgements, what a pool does not hold
+    counts, said = Counter[str](), dict[str, str]()
+    for record in run.records:
+        counts.update({reason: n for reason, n in record.missing.items() if reason not in record.lost and reason not in ("budget", "seconds")})
+        said = {**record.reasons, **said}
+    return [(reason, count, sentence(said.get(reason, reason))) for reason, count in counts.items()]
 
 
 def as_report(source: Run | Report) -> Report:

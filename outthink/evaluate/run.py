@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
-from outthink.core.errors import OutthinkError, StoreError, UsageError
+from outthink.core.errors import DataError, ModelError, OutthinkError, StoreError, UsageError
 from outthink.core.files import write_whole
 from outthink.core.journal import Journal
 from outthink.core.protocols import Model, Sandbox
@@ -21,6 +21,12 @@ from outthink.evaluate.redact import redact
 from outthink.evaluate.work import Progress, Work
 
 JOURNAL = "journal.sqlite"
+
+
+class Nothing(OutthinkError):
+    """The budget allowed no sample."""
+
+    exit_code = 1
 
 
 class Interrupted(OutthinkError):
@@ -72,7 +78,21 @@ class Run:
             return ""
         said = next(record.reasons.get(reason, "") for record in self.records if reason in record.lost)
         lost, problems = sum(sum(r.lost.values()) for r in self.records), len({r.problem for r in self.records if r.lost})
-        return f"{lost} calls on {problems} problems gave nothing; the first: {said or reason}"
+        return f"{lost} calls on {problems} problems gave nothing; the first: {sentence(said) or reason}"
+
+    @property
+    def silence(self) -> OutthinkError | None:
+        """Where no result has a single sample, why, as the error to end a command with; None where one has."""
+        if not self.records or any(record.candidates for record in self.records):
+            return None
+        if self.loss:
+            again = "run the same command again" if self.folder else "build the pool again"
+            return ModelError(f"the model gave no sample at all: {self.loss}; mend that and {again}")
+        first = self.records[0]
+        said = "; ".join(map(sentence, first.reasons.values())) or "no strategy asked for one"
+        if "not recorded" in first.missing:
+            return DataError(f"the pool holds no sample for this: {said}; give the set and the options (--max-tokens, ...) that it was drawn with")
+        return Nothing(f"nothing was sampled: {said}; raise --budgets, or lower --max-tokens")
 
     @property
     def name(self) -> str:
@@ -92,6 +112,11 @@ class Run:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def sentence(text: str) -> str:
+    """A server's words on one line, without the full stop, so that ours go on after them."""
+    return " ".join(text.split()).rstrip(".")
 
 
 async def run(

@@ -30,6 +30,7 @@ class SampleTable:
         scores: verifier -> (rows, n), nan where it did not judge or failed.
         absent: how many samples are not there because they failed; each counts as drawn, without an answer and with no tokens.
         model: who drew them.
+        unfinished: how many ended at their allowance of tokens before they gave an answer.
     """
 
     problems: tuple[str, ...]
@@ -39,6 +40,7 @@ class SampleTable:
     scores: Mapping[str, FloatArray] = field(default_factory=dict)
     absent: int = 0
     model: str = ""
+    unfinished: int = 0
 
     def __post_init__(self) -> None:
         rows = len(self.problems)
@@ -112,7 +114,7 @@ def _arrays(
     labels, correct, tokens = np.full(shape, -1, dtype=np.int64), np.zeros(shape), np.zeros(shape)
     likelihood = np.full(shape, np.nan)
     scores = {verifier: np.full(shape, np.nan) for verifier in judged}
-    present = 0
+    present = unfinished = 0
     for position, row in enumerate(rows.values()):
         classes: dict[object, int] = {}
         for draw, (key, completion) in sorted(row.items()):
@@ -126,7 +128,8 @@ def _arrays(
             for verifier, known in judged.items():
                 scores[verifier][position, draw] = known.get(key, np.nan)
             present += 1
+            unfinished += grade["class"] is None and completion.finish == "length"
     if not np.isnan(likelihood).all():
         scores.setdefault("sequence_likelihood", likelihood)
     problems = tuple(problem for problem, _ in rows)
-    return SampleTable(problems, labels, correct, tokens, scores, shape[0] * shape[1] - present, model)
+    return SampleTable(problems, labels, correct, tokens, scores, shape[0] * shape[1] - present, model, unfinished)

@@ -2,28 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from outthink.cli.app import run
 from outthink.core.completion import Completion, Failure, Usage
-from outthink.models.scripted import Line, ScriptedModel
-
-
-@pytest.fixture
-def says(monkeypatch: pytest.MonkeyPatch):
-    """Has every model reference stand for a model that says this."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def script(replies: Sequence[Line]) -> None:
-        async def opened(reference: str, *, price: object = None, threads: int | None = None, template: str | None = None) -> ScriptedModel:
-            return ScriptedModel(replies, **({"price": price} if price else {}))
-
-        monkeypatch.setattr("outthink.models.resolve.open_model", opened)
-
-    return script
-
 
 SOLVE = ["solve", "What is 17 + 25?", "--quiet", "--strategy", "majority_vote(n=2)"]
 DOWN = Failure("http_500", "the server answered with status 500: overloaded")
@@ -81,16 +63,6 @@ def test_a_budget_below_one_sample_says_what_to_change(says, capsys: pytest.Capt
     assert run([*SOLVE, "--budget", "tokens=60"]) == 1
     error = capsys.readouterr().err
     assert "the cap on completion tokens leaves less than one more call may need (512); raise --budget, or lower --max-tokens" in error
-
-
-def test_a_run_whose_model_gave_nothing_fails_and_says_why(says, tmp_path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
-    says([DOWN] * 99)
-    command = ["run", "arithmetic(n=2)", "-s", "majority_vote(n=2)", "--quiet", "--name", "down"]
-    assert run(command) == 4
-    assert "gave no sample at all: 4 calls on 2 problems gave nothing; the first: the server answered with status 500" in capsys.readouterr().err
-    says(["The answer is 1"] * 99)
-    assert run(command) == 0
 
 
 def test_a_template_that_is_none_is_refused_before_the_server_is_asked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,15 +79,16 @@ def test_what_failures_took_is_told_and_asked_again() -> None:
         assert not again.draws
 
 
-def test_what_would_fail_again_is_not_asked_again() -> None:
+@pytest.mark.parametrize(("kind", "asked"), [("capability", 0), ("context", 1), ("rejected", 1), ("aborted", 1)])
+def test_what_would_fail_again_is_not_asked_again_and_what_the_server_may_be_mended_for_is(kind: str, asked: int) -> None:
     problems = numbered(1)
     work = Plan((MajorityVote(n=2),), problems)
-    long = Failure("context", "the prompt does not fit")
+    refused = Failure(kind, "the server would not")
     with tempfile.TemporaryDirectory() as folder:
-        anyio.run(partial(run, work, ScriptedModel({"What is 100?": ["It is 100.", long]}), folder)).close()
+        anyio.run(partial(run, work, ScriptedModel({"What is 100?": ["It is 100.", refused]}), folder)).close()
         model = ScriptedModel({"What is 100?": ["It is 100.", "It is 100."]})
         anyio.run(partial(run, work, model, folder)).close()
-        assert not model.draws
+        assert len(model.draws) == asked
 
 
 def test_samples_are_drawn_once_and_charged_to_every_strategy() -> None:
