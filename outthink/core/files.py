@@ -41,7 +41,9 @@ def write_whole(path: Path, content: str | bytes | Callable[[BinaryIO], object],
             os.fsync(file.fileno())
         part.replace(place)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # the system's words without the name of the part, which nobody asked to write
+        words = getattr(error, "strerror", None) or str(error)
+        said = words.splitlines()[0] if words else type(error).__name__
         raise StoreError(f"{path} cannot be written: {said}{'; ' + kept if kept else ''}") from error
     finally:
         if part is not None:

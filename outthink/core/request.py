@@ -6,8 +6,11 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+from outthink.core.errors import UsageError
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -72,6 +75,9 @@ class Sampling:
         stop: texts that end the completion; they are not part of it.
         grammar: a GBNF grammar that the completion must follow, for engines that have it.
         json_schema: a JSON schema as text that the completion must follow.
+
+    Raises:
+        UsageError: a number outside its range.
     """
 
     temperature: float = 0.8
@@ -83,14 +89,14 @@ class Sampling:
     json_schema: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.temperature >= 0:
-            raise ValueError(f"temperature must be 0 or more, got {self.temperature}")
+        if not (self.temperature >= 0 and math.isfinite(self.temperature)):
+            raise UsageError(f"temperature must be 0 or more, got {self.temperature}")
         if not 0 < self.top_p <= 1:
-            raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+            raise UsageError(f"top_p must be in (0, 1], got {self.top_p}")
         if self.top_k < 0:
-            raise ValueError(f"top_k must be 0 (off) or more, got {self.top_k}")
+            raise UsageError(f"top_k must be 0 (off) or more, got {self.top_k}")
         if self.max_tokens < 1:
-            raise ValueError(f"max_tokens must be 1 or more, got {self.max_tokens}")
+            raise UsageError(f"max_tokens must be 1 or more, got {self.max_tokens}")
 
     def greedy(self) -> Sampling:
         """The same at temperature 0."""

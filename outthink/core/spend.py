@@ -152,11 +152,20 @@ class Price:
         prompt: dollars for a million prompt tokens.
         completion: dollars for a million completion tokens.
         parameters: active parameters (raw count); a token costs 2 x parameters FLOPs. 0 where unknown.
+
+    Raises:
+        UsageError: an amount that is negative or not a number.
     """
 
     prompt: float = 0.0
     completion: float = 0.0
     parameters: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            amount = getattr(self, field.name)
+            if not (amount >= 0 and math.isfinite(amount)):
+                raise UsageError(f"price: {field.name} must be 0 or more, got {amount:g}")
 
     def of(self, usage: Usage, *, calls: int = 1) -> Spend:
         """The spending of one call with this usage."""

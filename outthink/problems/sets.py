@@ -123,8 +123,21 @@ def load(
         for i in chosen
     )  # fmt: skip
     keys = {ids[i]: key for i in chosen if (key := read[i].key) is not None}
-    mark = fingerprint(found.rows[i][1] for i in chosen)
-    return ProblemSet(named, problems, keys, mark, found.licence, found.source, wanted.label(shots), wanted.stop)
+    return ProblemSet(
+        named, problems, keys, _fingerprint([found.rows[i] for i in chosen]), found.licence, found.source, wanted.label(shots), wanted.stop
+    )
+
+
+def _fingerprint(rows: Sequence[tuple[str, Row]]) -> str:
+    try:
+        return fingerprint(row for _, row in rows)
+    except DataError:
+        for where, row in rows:
+            try:
+                fingerprint([row])
+            except DataError as error:
+                raise DataError(f"{where}: {error}") from error
+        raise
 
 
 def _is_file(named: str) -> bool:

@@ -36,6 +36,9 @@ def test_what_was_there_stays_when_writing_fails(tmp_path):
     with pytest.raises(StoreError, match=r"no space left.*; it is as it was"):
         write_whole(tmp_path / "c", fails, kept="it is as it was")
     assert (tmp_path / "c").read_text() == "before"
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError, match=r"folder cannot be written: Is a directory$"):
+        write_whole(tmp_path / "folder", "x")
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         write_whole(tmp_path / "file" / "below", "x")

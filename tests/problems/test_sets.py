@@ -134,6 +134,7 @@ def test_other_columns(tmp_path):
         ('{"text": "a?"}\n', "line 1: no field 'question'; it has text"),
         ('{"question": ""}\n', "line 1: the field 'question' must be a text"),
         ('{"question": "a?"}\n{"question": "\\ud83d?"}\n', r"line 2: the field 'question' holds half of a character \(\\ud83d\)"),
+        ('{"question": "a?"}\n{"question": "b?", "hardness": NaN}\n', "line 2: the row '' has no fingerprint: Out of range"),
         ('{"question": "a?", "answer": {}}\n', "line 1: answer must be text"),
         ('{"question": "a?", "id": [1]}\n', "id must be text"),
         ('{"question": "a?", "numbers": ["1"], "target": 2}\n', "whole numbers"),
