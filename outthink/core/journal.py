@@ -164,6 +164,11 @@ class Journal:
         text = str(error)
         if "full" in text or getattr(error, "errno", None) == 28:
             return StoreError(f"{where}: the disk is full; what was recorded is safe: free some space and run the same command again to go on")
+        if "disk I/O" in text:  # also where writing what readers share finds the disk full
+            return StoreError(
+                f"{where}: the disk does not take it (full, over a quota or a limit of file size, or broken); what was recorded is safe: make room "
+                "and run the same command again to go on"
+            )
         if "locked" in text:
             return StoreError(f"{where}: another process is writing it; wait for that run to end, or give this one another name")
         if "not a database" in text or "malformed" in text:

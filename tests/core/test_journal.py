@@ -104,6 +104,7 @@ def test_a_full_disk_is_said_and_what_was_recorded_is_safe(tmp_path: Path) -> No
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert str(path) in str(error.value)
+    assert "make room and run the same command again" in str(error.value)
     kept = len(journal)
     assert kept > 5
     assert [each.draw for each in journal.calls()] == list(range(kept)), "every append that came back is there"
