@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from outthink.core.errors import StoreError
 from outthink.core.spend import Spend
@@ -137,8 +137,8 @@ class Journal:
     def _open(self) -> None:
         has_meta = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
         if has_meta:
-            version = int(self.meta("schema") or 0)
-            if version > SCHEMA_VERSION:
+            version = self.meta("schema") or "0"
+            if not version.isdecimal() or int(version) > SCHEMA_VERSION:
                 raise StoreError(
                     f"{self.path}: written by a newer outthink (schema {version}, this one knows {SCHEMA_VERSION}); upgrade outthink to open it"
                 )
@@ -191,9 +191,16 @@ class Journal:
                 raise self._explain(error) from error
             raise
 
+    def _read(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        # a file may be damaged where only reading finds it
+        try:
+            yield from self._db.execute(query, values)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
     def meta(self, name: str) -> str | None:
         """A named note of the store, None if it was never set."""
-        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        row = next(self._read("SELECT value FROM meta WHERE name = ?", (name,)), None)
         return None if row is None else str(row[0])
 
     def set_meta(self, name: str, value: str) -> None:
@@ -244,7 +251,7 @@ class Journal:
         for start in range(0, len(keys), 500):
             part = [bytes.fromhex(key) for key in keys[start : start + 500]]
             marks = ",".join("?" * len(part))
-            rows = self._db.execute(f"SELECT {_COLUMNS} FROM calls WHERE state IN {states} AND key IN ({marks}) ORDER BY state DESC, id", part)
+            rows = self._read(f"SELECT {_COLUMNS} FROM calls WHERE state IN {states} AND key IN ({marks}) ORDER BY state DESC, id", part)
             found.update((row[0].hex(), _call(row)) for row in rows)  # 'failed' rows first, so that 'done' wins
         return found
 
@@ -254,7 +261,7 @@ class Journal:
         wanted = {"kind": kind, "problem": problem, "state": state}
         given = {name: value for name, value in wanted.items() if value is not None}
         where = " AND ".join(f"{name} = ?" for name in given) or "1"
-        for row in self._db.execute(f"SELECT {_COLUMNS} FROM calls WHERE {where} ORDER BY id", list(given.values())):
+        for row in self._read(f"SELECT {_COLUMNS} FROM calls WHERE {where} ORDER BY id", list(given.values())):
             yield _call(row)
 
     def record(self, kind: str, rows: Mapping[str, Mapping[str, object]]) -> None:
@@ -271,17 +278,17 @@ class Journal:
 
     def records(self, kind: str) -> Iterator[tuple[str, dict[str, object]]]:
         """(name, body) of the results of a kind, in the order of their recording."""
-        for name, body in self._db.execute("SELECT name, body FROM records WHERE kind = ? ORDER BY id", (kind,)):
+        for name, body in self._read("SELECT name, body FROM records WHERE kind = ? ORDER BY id", (kind,)):
             yield str(name), json.loads(body)
 
     def request(self, digest: str) -> dict[str, object] | None:
         """The request with this digest as plain data."""
-        row = self._db.execute("SELECT body FROM requests WHERE digest = ?", (digest,)).fetchone()
+        row = next(self._read("SELECT body FROM requests WHERE digest = ?", (digest,)), None)
         return None if row is None else json.loads(row[0])
 
     def __len__(self) -> int:
         self.commit()
-        return int(self._db.execute("SELECT COUNT(*) FROM calls").fetchone()[0])
+        return int(next(self._read("SELECT COUNT(*) FROM calls"))[0])
 
     def close(self) -> None:
         """Record what was added and release the file."""

@@ -122,13 +122,29 @@ def test_sqlite_saying_that_it_is_full_is_a_full_disk(tmp_path: Path) -> None:
         assert len(journal) == 0, "a batch is recorded whole or not at all"
 
 
-def test_a_newer_journal_is_not_touched(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [str(SCHEMA_VERSION + 1), "2.1"])
+def test_a_newer_journal_is_not_touched(version: str, tmp_path: Path) -> None:
     path = tmp_path / "j.sqlite"
     with Journal(path) as journal:
-        journal.set_meta("schema", str(SCHEMA_VERSION + 1))
+        journal.set_meta("schema", version)
     for writable in (True, False):
-        with pytest.raises(StoreError, match=f"newer outthink.*schema {SCHEMA_VERSION + 1}"):
+        with pytest.raises(StoreError, match=f"newer outthink.*schema {version}"):
             Journal(path, writable=writable)
+
+
+def test_damage_that_only_reading_finds_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    with Journal(path) as journal:
+        journal.append([call(number, "word " * 200) for number in range(200)])
+    with path.open("r+b") as file:  # leaves the first pages, which say what the tables are
+        for page in range(8, path.stat().st_size // 4096, 2):
+            file.seek(4096 * page)
+            file.write(b"\xff" * 4096)
+    with Journal(path, writable=False) as journal:
+        with pytest.raises(StoreError, match=r"j\.sqlite: .*damaged \(.*malformed"):
+            list(journal.calls())
+        with pytest.raises(StoreError, match="damaged"):
+            journal.find([call(number).key for number in range(200)])
 
 
 def test_what_is_no_journal_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
