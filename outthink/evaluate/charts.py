@@ -10,6 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from outthink.core.errors import need
@@ -282,7 +283,7 @@ def _ends(
     width: int,
 ) -> list[dict[str, object]]:  # fmt: skip
     # A name stands at the last point of its line, that of a level at the right; names that would overlap are moved apart, upwards from the
-    # lowest, and no name is crossed by a level. The names of lines come first.
+    # lowest, and one inside the chart stands above what would cross it. The names of lines come first.
     xs = [_number(row[x]) for row in rows]
     left, right = min(xs), max(xs)
 
@@ -294,18 +295,30 @@ def _ends(
             return 0.0
         return width * (math.log(value / left) / math.log(right / left) if log_x else (value - left) / (right - left))
 
-    last: dict[str, Mapping[str, object]] = {}
+    lines: dict[str, list[tuple[float, float]]] = {}
+    last: dict[str, tuple[float, float]] = {}
     for row in sorted(rows, key=lambda row: _number(row[x])):
-        last[str(row[series])] = row
-    points = [(name, _number(row[x]), _number(row[y])) for name, row in last.items()] + [(name, right, value) for name, value in levels]
+        last[str(row[series])] = _number(row[x]), _number(row[y])
+        lines.setdefault(str(row[series]), []).append((across(_number(row[x])), height(_number(row[y]))))
+    flat = [[(0.0, height(value)), (float(width), height(value))] for _, value in levels]
+    points = [(name, *end) for name, end in last.items()] + [(name, right, value) for name, value in levels]
     placed: list[tuple[float, float, float]] = []  # where a name begins and ends, and its height
     ends: dict[int, dict[str, object]] = {}
     for position, (name, where, value) in sorted(enumerate(points), key=lambda item: item[1][2]):
         begin, end = across(where), across(where) + _LETTER * len(name)
         at = max([height(value), *(h + _LABEL_GAP for first, after, h in placed if first < end and begin < after)])
-        for level in sorted(height(value) for _, value in levels) if where < right else ():
-            at = level + _LABEL_GAP / 2 if abs(at - level) < _LABEL_GAP / 2 else at
+        if where < right:
+            for low, high in sorted(span for line in [*lines.values(), *flat] if (span := _span(line, begin + 1, end))):
+                at = high + _LABEL_GAP / 2 if low - _LABEL_GAP / 2 < at < high + _LABEL_GAP / 2 else at
         placed.append((begin, end, at))
         place = domain[0] * (domain[1] / domain[0]) ** at if log_y else domain[0] + at * (domain[1] - domain[0])
         ends[position] = {x: where, "place": place, "name": name}
     return [ends[position] for position in range(len(points))]
+
+
+def _span(line: Sequence[tuple[float, float]], begin: float, end: float) -> tuple[float, float] | None:
+    # the lowest and the highest place of a line between two places across, None where it does not come there
+    inside = [h for at, h in line if begin <= at <= end]
+    for (one, low), (two, high) in pairwise(line):
+        inside += [low + (high - low) * (edge - one) / (two - one) for edge in (begin, end) if one < edge < two]
+    return (min(inside), max(inside)) if inside else None

@@ -94,6 +94,15 @@ def test_a_name_inside_the_chart_is_not_crossed_by_a_level() -> None:
     assert places["random"] == pytest.approx(0.501)
 
 
+def test_a_name_inside_the_chart_is_not_crossed_by_lines_that_begin_at_its_point() -> None:
+    rows = [{"k": 1, "y": 0.5, "m": "greedy"}, *({"k": k, "y": 0.5 + 0.01 * i * (k - 1), "m": f"vote {i}"} for i in (0, 1) for k in (1, 16))]
+    places = named(line_chart(rows, x="k", y="y", series="m", x_title="", y_title="", width=600))
+    # "greedy" is 45 pixels wide of the 600: where it ends the rising line has come to .5 + .15 * 45 / 600; half a name is .0225 of .168 high
+    assert places["greedy"] == pytest.approx(0.5 + 0.15 * 45 / 600 + 0.0225 * 0.168)
+    apart = [{"k": 1, "y": 0.6, "m": "greedy"}, *rows[1:]]
+    assert named(line_chart(apart, x="k", y="y", series="m", x_title="", y_title=""))["greedy"] == 0.6
+
+
 def test_names_of_lines_that_end_near_each_other_do_not_overlap() -> None:
     rows = [{"k": k, "y": 0.5, "m": f"method {end}"} for end in (200, 210, 900) for k in (1, end)]
     places = named(line_chart(rows, x="k", y="y", series="m", x_title="", y_title=""))
