@@ -19,7 +19,7 @@ def methods(
 
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from outthink.core.registry import entries, knobs, lookup
     from outthink.core.spec import annotation_of
@@ -42,7 +42,7 @@ def methods(
         ]
         typer.echo(json.dumps(rows, indent=1))
         return
-    table = Table("kind", "spec", "what it does", "papers", box=None, pad_edge=False)
+    table = Table("kind", Column("spec", overflow="fold"), "what it does", "papers", box=None, pad_edge=False)
     for entry in sorted(entries(), key=lambda entry: (entry.kind != "strategy", entry.kind, entry.name)):
         spec = f"{entry.name}({', '.join(_knob(field) for field in knobs(entry.cls).values())})"
         table.add_row(entry.kind, escape(spec), escape(entry.summary), " ".join(map(str, entry.papers)))

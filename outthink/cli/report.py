@@ -72,9 +72,8 @@ def show(
     console = Console()
     for one in found:
         record = one.record
-        budget = f" within {record.budget}" if record.budget else ""
         colour = "green" if record.right else "red"
-        console.rule(f"{escape(record.problem)}  {escape(record.spec)}{escape(budget)}  [{colour}]{record.verdict}[/{colour}]", align="left")
+        console.rule(f"{escape(record.problem)}  {escape(one.label)}  [{colour}]{record.verdict}[/{colour}]", align="left")
         console.print(escape(plain(one.question.strip())), highlight=False)
         answer = "none" if record.answer is None else plain(record.answer)
         console.print(f"[dim]key[/dim] {escape(plain(one.expected))}   [dim]answer[/dim] {escape(answer)}", highlight=False)

@@ -27,7 +27,7 @@ _MAIN = """
 <h2>Not answered correctly</h2>
 <p class="legend">{{ report.mistakes | length }} of {{ report.wrong }} are shown.</p>
 <div class="card">{% for mistake in report.mistakes %}<details>
-<summary>{{ mistake.record.problem }} <i>{{ mistake.record.spec }}</i> <em>{{ mistake.record.verdict }}</em>{%
+<summary>{{ mistake.record.problem }} <i>{{ mistake.label }}</i> <em>{{ mistake.record.verdict }}</em>{%
  if mistake.record.answer is not none %}: {{ mistake.record.answer }}{% endif %} <i>(right: {{ mistake.expected }})</i></summary>
 <p class="label">question</p><pre>{{ mistake.question }}</pre>
 <p class="label">sample, seed {{ mistake.record.seed }}</p><pre>{{ mistake.record.text or "(empty)" }}</pre>

@@ -249,6 +249,11 @@ class Answered:
     question: str
     expected: str
 
+    @property
+    def label(self) -> str:
+        """What the table calls the strategy and its budget."""
+        return label_of(self.record.spec, self.record.family, self.record.samples, self.record.budget)
+
 
 def answers(run: Run, *, spec: str | None = None, limit: int | None = None, only_wrong: bool = False) -> list[Answered]:
     """Single results with their texts, in the order of their recording.

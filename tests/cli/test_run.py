@@ -90,3 +90,20 @@ def test_a_run_without_a_result_yet_says_so(monkeypatch: pytest.MonkeyPatch, say
     assert captured.err.count("\n") == 1
     assert "recorded yet" in captured.err or "no records yet" in captured.err
     assert captured.out == ""
+
+
+def test_show_calls_a_strategy_as_the_table_does(says, capsys: pytest.CaptureFixture[str]) -> None:
+    says(["no"] * 99)
+    assert run(["run", "arithmetic(n=1)", "-s", "majority_vote", "-s", "best_of_n(n=2)", "--name", "r", "-q", "--budgets", "calls=16"]) == 0
+    capsys.readouterr()
+    assert run(["show", "outthink-runs/r"]) == 0
+    out = capsys.readouterr().out
+    assert "majority_vote(n=16) under calls=16" in out
+    assert "best_of_n(n=2) under calls=16" in out
+    assert run(["show", "outthink-runs/r", "-s", "majority_vote(n=16) under calls=16"]) == 0
+
+
+def test_no_spec_in_the_list_of_methods_is_cut_short(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["methods"]) == 0
+    assert "…" not in capsys.readouterr().out
