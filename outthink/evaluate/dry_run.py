@@ -122,7 +122,7 @@ async def dry_run(plan: Plan, models: Model | Mapping[str, Model], *, recorded: 
 
 async def _played(plan: Plan, models: Mapping[str, _Assumed], recorded: Journal | None, *, loose: bool) -> tuple[int, Spend]:
     # how many results are left to make, and what they pay
-    known = {name for name, (record, _) in latest(recorded.records("solution")).items() if not record.lost} if recorded else set()
+    known = {name for name, (record, _) in latest(recorded.records("solution")).items() if record.settled} if recorded else set()
     cells = sorted(plan.cells(), key=lambda cell: -(cell.samples or 0))
     paid, charged, left = Spend(), Spend(), 0
     for problem in plan.problems.problems:

@@ -18,8 +18,8 @@ UNGRADED = "ungraded"
 _BLOCK = 64  # draws looked up at once
 
 
-async def verdict_of(problem: Problem, solution: Solution, key: str, session: Session) -> tuple[str, str]:
-    """(verdict, how it was found): `correct`, `wrong`, `abstained`, `unparsed`, or `ungraded`.
+async def verdict_of(problem: Problem, solution: Solution, key: str, session: Session) -> tuple[str, str, str | None]:
+    """(verdict, how it was found, why there is none): `correct`, `wrong`, `abstained`, `unparsed`, or `ungraded`.
 
     Args:
         problem, solution, key: what is graded.
@@ -28,8 +28,8 @@ async def verdict_of(problem: Problem, solution: Solution, key: str, session: Se
     if isinstance(problem.answer, Free) and solution.answer is not None:
         item = Item(problem, solution.answer, solution.text, key)
         found = await judge(item, session.at("grade", digest(solution.answer.value)))
-        return (found.verdict.value if found.verdict else UNGRADED), found.by
-    return (await grade(problem, solution.answer, solution.text, key)).value, "key"
+        return (found.verdict.value if found.verdict else UNGRADED), found.by, found.failure
+    return (await grade(problem, solution.answer, solution.text, key)).value, "key", None
 
 
 async def grades(problem: Problem, texts: Sequence[str], key: str) -> list[dict[str, object]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from outthink.core.solution import Ledger, Solution
 from outthink.core.spend import Spend
+from outthink.evaluate.grading import UNGRADED
 from outthink.evaluate.plan import Cell
 
 TRANSIENT = ("aborted", "connection", "context", "engine", "error", "garbage", "interrupted", "no_choices", "protocol", "rejected", "timeout")
@@ -27,7 +28,7 @@ class Record:
         answer: canonical form of the answer, None where there is none. text: the sample it was taken from.
         confidence: the strategy's own, if it has one. candidates: how many samples it chose among.
         stopped: `done`, `budget` or `seconds`. missing: reason -> how many samples and judgements did not come back.
-        reasons: reason -> a sentence about the first of them.
+        reasons: reason -> a sentence about the first of them; under `ungraded` why there is no grade.
         saw_key: an oracle took part. graded_by: how the verdict was found.
         ledgers: role -> what it was charged and what was paid now.
         started: seconds since the epoch. seconds: wall time; what was recorded before takes none.
@@ -72,6 +73,11 @@ class Record:
     def lost(self) -> dict[str, int]:
         """Of `missing`, what may come when it is asked again."""
         return {reason: n for reason, n in self.missing.items() if reason in TRANSIENT or reason.startswith("http_")}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the same command leaves it as it is: nothing is lost, and it is graded."""
+        return not self.lost and self.verdict != UNGRADED
 
     @property
     def charged(self) -> Spend:

@@ -18,6 +18,7 @@ from outthink.core.errors import DataError
 from outthink.core.files import write_whole
 from outthink.evaluate.charts import Chart, line_chart, png, stacked
 from outthink.evaluate.curves import CONTROLS, Curve, Matched, curves, matched_majority
+from outthink.evaluate.grading import UNGRADED
 from outthink.evaluate.run import Run, sentence
 from outthink.evaluate.summary import DRAWS, Answered, Row, answers, best_of, summarise
 from outthink.evaluate.table import SampleTable
@@ -145,7 +146,8 @@ def build(run: Run, *, seed: int = 0) -> Report:
     notes += [f"{count} missing ({reason}), the first: {said}." for reason, count, said in _kept(run)]
     ungraded = sum(row.ungraded for row in rows)
     if ungraded:
-        notes.append(f"{ungraded} results are not graded, since the judge gave no verdict on them; they count neither as right nor as wrong.")
+        said = next((record.reasons[UNGRADED] for record in run.records if UNGRADED in record.reasons), "the judge gave no verdict")
+        notes.append(f"{ungraded} results are not graded and count neither as right nor as wrong; the first: {sentence(said)}.")
     if any(row.paid_completion_tokens + 0.5 < row.completion_tokens for row in rows):
         notes.append(
             "Samples are drawn once and shared: tokens and calls are what a strategy costs by itself; seconds are what was left to do for it here, "

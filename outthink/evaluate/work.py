@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from outthink.core.session import Session
 from outthink.core.shared import Event
 from outthink.core.spend import Budget
 from outthink.core.together import together
-from outthink.evaluate.grading import grade_pool, verdict_of
+from outthink.evaluate.grading import UNGRADED, grade_pool, verdict_of
 from outthink.evaluate.plan import Cell, Plan
 from outthink.evaluate.record import Record, latest, name_of_try
 
@@ -38,7 +39,7 @@ class Progress:
 
 
 class Work:
-    """What one call of `run` does: the cells that have no record yet, and those that lost samples to failures that may pass."""
+    """What one call of `run` does: the cells that have no record yet, and those that lost samples or their grade to failures that may pass."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Work:
         self.listen = listen
         self.sandbox = sandbox
         found = latest(journal.records("solution"))
-        self.known = {name for name, (record, _) in found.items() if not record.lost}
+        self.known = {name for name, (record, _) in found.items() if record.settled}
         self.tries = {name: tries for name, (_, tries) in found.items()}
         self.graded = {name for name, _ in journal.records("grade")}
         self.done = len(self.known)
@@ -96,8 +97,10 @@ class Work:
         started, clock = time.time(), anyio.current_time()
         solution = await attempt(cell.strategy, problem, self._session(problem, cell.seed, cell.budget))
         seconds = anyio.current_time() - clock
-        verdict, graded_by = await verdict_of(problem, solution, self.plan.problems.keys[problem.id], self._session(problem, 0, Budget()))
+        verdict, graded_by, failure = await verdict_of(problem, solution, self.plan.problems.keys[problem.id], self._session(problem, 0, Budget()))
         record = Record.of(problem.id, cell, solution, verdict, graded_by, started, seconds)
+        if failure:
+            record = dataclasses.replace(record, reasons={**record.reasons, UNGRADED: failure})
         name = cell.name(problem.id)
         self.journal.record("solution", {name_of_try(name, self.tries.get(name, 0)): record.to_json()})
         self.done += 1

@@ -96,7 +96,8 @@ async def judge(item: Item, session: Session) -> Grade:
     request = Request(JUDGE.messages(asked), sampling=Sampling(temperature=0.0, max_tokens=256), prompt_version=JUDGE.label())
     replies = await session.role("grader").sample(request)
     if not replies:
-        return Grade(None, JUDGE.label(), failure=f"the judge gave no reply ({', '.join(replies.missing) or 'unknown reason'})")
+        why = "; ".join(f"{reason}: {session.shared.reasons.get(reason, 'no more is known')}" for reason in replies.missing)
+        return Grade(None, JUDGE.label(), failure=f"the judge gave no reply ({why or 'unknown reason'})")
     words = replies[0].text
     found = _VERDICT.findall(words)
     if not found:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import anyio
 
+from outthink.core.completion import Failure
 from outthink.evaluate.grading import grades
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.run import Run, run
 from outthink.evaluate.summary import answers, summarise
+from outthink.models.scripted import ScriptedModel
 from outthink.models.simulated import LatentAnswers, Speech
 from outthink.problems.answers import answer_kind
 from outthink.problems.grading import JUDGE
@@ -54,3 +57,16 @@ def test_a_judge_that_gives_no_verdict_counts_neither_way() -> None:
     assert {record.verdict for record in done.records} == {"ungraded"}
     assert {(row.ungraded, row.wrong, row.problems) for row in summarise(done)} == {(2, 0, 0)}
     assert answers(done, only_wrong=True) == []
+
+
+def test_a_judge_that_was_down_is_asked_again_by_the_same_command_and_the_samples_stay(tmp_path: Path) -> None:
+    plain = numbered(1)
+    problems = dataclasses.replace(plain, problems=(dataclasses.replace(plain.problems[0], answer=answer_kind("free")),))
+    work, policy = Plan((Greedy(),), problems), ScriptedModel(["It is 100."])
+    down = ScriptedModel([Failure("http_500", "the server answered with status 500: overloaded")])
+    with anyio.run(run, work, {"policy": policy, "grader": down}, tmp_path) as first:
+        assert [record.verdict for record in first.records] == ["ungraded"]
+        assert first.records[0].reasons["ungraded"] == "the judge gave no reply (http_500: the server answered with status 500: overloaded)"
+    with anyio.run(run, work, {"policy": policy, "grader": ScriptedModel(["Verdict: correct"])}, tmp_path) as second:
+        assert [record.verdict for record in second.records] == ["correct"]
+    assert policy.served.calls == 1
