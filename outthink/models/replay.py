@@ -24,7 +24,7 @@ from typing import Any
 from anyio import lowlevel
 
 from outthink.core.calls import score_digest
-from outthink.core.completion import Chunk, Completion, Embedding, Failure, TokenLogprobs
+from outthink.core.completion import Chunk, Completion, Embedding, Failure, TokenLogprobs, Usage
 from outthink.core.errors import CapabilityError, DataError, ModelError
 from outthink.core.journal import Call
 from outthink.core.keys import place_seed
@@ -51,7 +51,7 @@ class ReplayModel:
         pool: what was recorded; read once, here.
         model: `name@engine` of what to replay; needed where the pool holds answers (role `policy`) of several models, or for a judge's.
         price: what the recorded model's tokens cost.
-        shares_prompt: whether the recorded model billed one prompt for the samples of one request.
+        shares_prompt: whether the recorded model billed one prompt for the samples of one request; None: as its recorded charges say.
         bound: the recorded model's `prompt_bound`, where caps on prompt tokens, FLOPs or dollars must admit exactly what they admitted
             then. Without it a request's bound is the prompt tokens that were recorded, which is tighter.
 
@@ -67,7 +67,7 @@ class ReplayModel:
         *,
         model: str | None = None,
         price: Price = Price(),
-        shares_prompt: bool = False,
+        shares_prompt: bool | None = None,
         bound: Callable[[Request], int] | None = None,
     ) -> None:
         calls = [call for call in pool.journal.calls("sample") if call.state != "cut" and call.problem is not None]
@@ -82,14 +82,15 @@ class ReplayModel:
             raise DataError(f"{where}: has no sample of {chosen!r}, only of {', '.join(everyone) or 'no model'}")
         self.name, _, self.engine = chosen.rpartition("@")
         self.price = price
-        self.shares_prompt = shares_prompt
+        mine = [call for call in calls if call.model == chosen]
+        self.shares_prompt = any(map(_without_prompt, mine)) if shares_prompt is None else shares_prompt
         self._bound = bound
         self.exact_prompt = bound is None
         self._exact: dict[tuple[str, int], _Record] = {}
         self._listed: dict[tuple[str, str], list[_Record]] = {}
         self._sampled: dict[str, list[str]] = defaultdict(list)
         self._prompts: dict[str, int] = defaultdict(int)
-        self._index(pool, [call for call in calls if call.model == chosen])
+        self._index(pool, mine)
         self._scored = {call.digest: call for call in pool.journal.calls("score", state="done") if call.model == chosen}
         self.scores: Scores = self._score_rule()
 
@@ -192,6 +193,12 @@ def _record(call: Call) -> _Record:
         return _Record(completion, completion.usage.generated)
     failure = Failure(str(call.body.get("kind", "failed")), str(call.body.get("message", "failed when it was recorded")))
     return _Record(failure, call.charged.completion_tokens)
+
+
+def _without_prompt(call: Call) -> bool:
+    # its prompt was charged with another sample's
+    body: dict[str, Any] = call.body
+    return call.state == "done" and call.charged.prompt_tokens < Usage(*body["usage"]).prompt_tokens
 
 
 def _scored(call: Call) -> TokenLogprobs:

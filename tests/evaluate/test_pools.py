@@ -81,6 +81,20 @@ def test_replaying_is_what_the_model_would_have_given(tmp_path: Path) -> None:
     assert abs(voted - whole["majority"]) <= 0.5 * np.mean([_tied(path, problem.id) for problem in problems.problems]) + 1e-9
 
 
+@pytest.mark.parametrize("shares_prompt", [False, True])
+def test_a_vote_on_a_pool_is_charged_what_drawing_it_cost(shares_prompt: bool, tmp_path: Path) -> None:
+    problems, path = numbered(3), tmp_path / "pool.sqlite"
+    anyio.run(partial(pools.build, problems, latent(problems, shares_prompt=shares_prompt), 8, path))
+    done = anyio.run(partial(replay, Pool.open(path), [MajorityVote()], problems, (8,)))
+    with Journal(path, writable=False) as journal:
+        drawn = list(journal.calls("sample"))
+    for record in done.records:
+        mine = [call for call in drawn if call.problem == record.problem]
+        assert record.charged.prompt_tokens == sum(call.charged.prompt_tokens for call in mine)
+        prompts = [call.body["usage"][0] for call in mine]
+        assert record.charged.prompt_tokens == (prompts[0] if shares_prompt else sum(prompts)) > 0
+
+
 def _tied(path: Path, problem: str) -> float:
     with Journal(path, writable=False) as journal:
         table = SampleTable.load(journal)
