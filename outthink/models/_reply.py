@@ -76,14 +76,14 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
         return Failure("garbage", f"a choice of the reply has no readable message: {str(choice)[:80]!r}")
     if choice.get("finish_reason") == _ABORTED:
         return Failure("aborted", f"the server gave up a choice before its end, after {len(content or '')} characters")
-    text = content or ""
+    text = _whole(content or "")
     reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
     calls = _tool_calls(message.get("tool_calls"))
     finish = _FINISH.get(choice.get("finish_reason"), "stop")
     tokens = _logprobs(choice.get("logprobs"))
     if wants_logprobs and tokens is None and text:
         return Failure("capability", "the server returned no log probabilities, which this request captures; use the embedded engine")
-    said = reasoning if isinstance(reasoning, str) else str(reasoning)
+    said = _whole(reasoning if isinstance(reasoning, str) else str(reasoning))
     text, stopped = _until(text.removeprefix(echoed) if echoed else text, request.sampling.stop)
     completion = Completion(text, "stop" if stopped else finish, _NOT_YET, said, tool_calls=calls)
     if tokens is None:
@@ -98,6 +98,15 @@ def read_choice(choice: object, request: Request, echoed: str, wants_logprobs: b
         token_ids=ids,
         usage=Usage(completion_tokens=len(values)),
     )
+
+
+def _whole(text: str) -> str:
+    # servers that escape a character in two halves may cut between them, and half of one is no text that could be sent or written again
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _until(text: str, stop: tuple[str, ...]) -> tuple[str, bool]:

@@ -63,6 +63,13 @@ def test_a_server_that_takes_greedy_samples_one_by_one_still_takes_others_togeth
     assert [body.get("n", 1) for body in stub.bodies] == [3, 1, 1, 1, 3]
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_half_of_a_character_in_a_reply_is_no_text_to_send_or_store(streamed: bool):
+    cut = Stub(["7 \ud83d"])  # json writes it as an escape, as servers do
+    assert texts(run(cut, n=1, streaming=streamed)) == ["7 \ufffd"]
+    assert texts(run(Stub(["7 \ud83d\ude00"]), n=1, streaming=streamed)) == ["7 😀"]
+
+
 def test_different_requests_go_apart_and_at_once():
     stub = Stub(delay_s=0.05)
     asked = [Draw(Request.ask(f"{i}?"), 0, i) for i in range(6)]
