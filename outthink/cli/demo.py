@@ -48,9 +48,11 @@ def demo(
         terminal(report)
         page = Path(folder) / "report.html"
         write_html(report, page)
-        voted = {records[0].samples: records for records in groups(done).values() if records[0].family == "majority_vote"}
-        many, one = paired(voted[16], voted[1])
-        gain = gain_interval(many, one, seed=0)
+    if done.silence:
+        raise done.silence
+    voted = {records[0].samples: records for records in groups(done).values() if records[0].family == "majority_vote"}
+    many, one = paired(voted[16], voted[1])
+    gain = gain_interval(many, one, seed=0)
     typer.echo(
         f"\none sample is right for {one.mean():.1%} of the problems, the majority vote of 16 for {many.mean():.1%}: "
         f"{100 * gain.estimate:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] (paired, 95%)"
