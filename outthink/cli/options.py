@@ -16,6 +16,9 @@ Model = Annotated[
 JudgeModel = Annotated[
     str | None, typer.Option("--judge-model", envvar="OUTTHINK_JUDGE_MODEL", help="Model of verifiers that ask one; the same by default.")
 ]
+GraderModel = Annotated[
+    str | None, typer.Option("--grader-model", envvar="OUTTHINK_GRADER_MODEL", help="Model that grades free text; the same by default.")
+]
 Temperature = Annotated[float, typer.Option(envvar="OUTTHINK_TEMPERATURE", min=0.0, help="Sampling temperature; greedy ignores it.")]
 TopP = Annotated[float, typer.Option(envvar="OUTTHINK_TOP_P", min=0.0, max=1.0, help="Nucleus mass.")]
 MaxTokens = Annotated[int, typer.Option(envvar="OUTTHINK_MAX_TOKENS", min=1, help="Most tokens of one sample, thinking included.")]

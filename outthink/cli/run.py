@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from outthink.cli.options import DEFAULT_MODEL, JudgeModel, MaxTokens, Model, Price, Quiet, Temperature, Template, Threads, TopP
+from outthink.cli.options import DEFAULT_MODEL, GraderModel, JudgeModel, MaxTokens, Model, Price, Quiet, Temperature, Template, Threads, TopP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,7 @@ def run(
     question_field: Annotated[str, typer.Option(help="Field of the question in a file of your own.")] = "question",
     answer_field: Annotated[str, typer.Option(help="Field of the key in a file of your own.")] = "answer",
     judge_model: JudgeModel = None,
+    grader_model: GraderModel = None,
     temperature: Temperature = 0.8,
     top_p: TopP = 1.0,
     max_tokens: MaxTokens = 512,
@@ -80,7 +81,7 @@ def run(
         read_seeds(seeds),
         Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=chosen.stop),
         model,
-        {"judge": judge_model} if judge_model else {},
+        {role: wanted for role, wanted in (("judge", judge_model), ("grader", grader_model)) if wanted},
         command_line(),
     )
     folder = RUNS / (name or default_name(plan))

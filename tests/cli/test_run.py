@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from outthink.cli.app import run
 from outthink.core.completion import Completion, Failure, Usage
+from outthink.models.scripted import ScriptedModel
 
 DOWN = Failure("http_500", "the server answered with status 500:\noverloaded.")
 LONG = Failure("context", "the prompt does not fit the context of m: 600 of 128 tokens.")
@@ -107,3 +109,21 @@ def test_no_spec_in_the_list_of_methods_is_cut_short(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLUMNS", "80")
     assert run(["methods"]) == 0
     assert "…" not in capsys.readouterr().out
+
+
+def test_free_text_is_graded_by_the_model_that_is_named_for_it(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+    opened: list[str] = []
+
+    async def open_model(reference: str, **_: object) -> ScriptedModel:
+        opened.append(reference)
+        return ScriptedModel(["The capital is Paris."] if reference == "small" else ["Verdict: correct"], name=reference)
+
+    monkeypatch.setattr("outthink.models.resolve.open_model", open_model)
+    Path("set.jsonl").write_text('{"question": "What is the capital of France?", "answer": "Paris"}\n')
+    command = ["run", "set.jsonl", "-s", "greedy", "--answer", "free", "--model", "small", "--quiet", "--name", "r"]
+    assert run([*command, "--grader-model", "large"]) == 0
+    assert opened == ["small", "large"]
+    capsys.readouterr()
+    assert run(["report", "outthink-runs/r", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["correct"], row["ungraded"]) == (1, 0)
