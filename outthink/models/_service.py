@@ -41,6 +41,7 @@ class Server:
     template: Template | None
     streaming: bool
     ask_logprobs: bool
+    unlisted: str = ""  # why it told no list of models
 
     @property
     def path(self) -> str:
@@ -56,7 +57,8 @@ class Server:
         """What the server says it serves; [] where it has no such list."""
         try:
             reply = await self.transport.get("/models")
-        except (Rejected, Unserved):
+        except (Rejected, Unserved) as error:
+            self.unlisted = error.message
             return []
         data = reply.get("data")
         return [entry for entry in data if isinstance(entry, dict) and "id" in entry] if isinstance(data, list) else []
@@ -222,7 +224,8 @@ def refused(server: Server, refusal: Rejected) -> tuple[str, str]:
     """The kind of a refusal, and one sentence."""
     low = refusal.message.lower()
     if any(words in low for words in _CONTEXT_WORDS) or ("context" in low and "exceed" in low):
-        return "context", f"the prompt does not fit the context of {server.model}: {refusal.message}"
+        advice = "shorten it, lower max_tokens, or start the server with a longer context"
+        return "context", f"the prompt does not fit the context of {server.model}: {refusal.message.rstrip('.')}; {advice}"
     return "rejected", f"{server.transport.shown_url} refused the request (status {refusal.status}): {refusal.message}"
 
 

@@ -205,7 +205,8 @@ async def connect(
     names = [str(entry["id"]) for entry in served]
     if model is None:
         if len(names) != 1:
-            listed = f"serves {len(names)}: {', '.join(names[:12])}" if names else "does not list what it serves"
+            why = f" ({scout._server.unlisted})" if scout._server.unlisted else ""
+            listed = f"serves {len(names)}: {', '.join(names[:12])}" if names else f"does not list what it serves{why}"
             raise ModelError(f"{transport.shown_url}: which model? It {listed}; write NAME@{transport.shown_url}")
         model = names[0]
     # Ollama lists `name:latest` for `name`, and llama.cpp's server answers to any name: only a list of several is held against it

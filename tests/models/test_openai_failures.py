@@ -9,13 +9,14 @@ import time
 from email.utils import formatdate
 
 import pytest
+from aiohttp import web
 
 from outthink.core.completion import Completion, Failure
 from outthink.core.errors import ModelError
 from outthink.core.request import Draw, Request
-from outthink.models.openai import Limits, OpenAIModel, Retry
+from outthink.models.openai import Limits, OpenAIModel, Retry, connect
 from tests.models.openai_runs import FAST, KEY, SIXTEEN, drain, draws, run, texts
-from tests.models.stub_server import Stub, delta, failing, replying, saying, streaming
+from tests.models.stub_server import Stub, delta, failing, replying, saying, serving, streaming
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +24,23 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OUTTHINK_CACHE", str(tmp_path))
+
+
+class Listless(Stub):
+    """Fails where it should list its models."""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"error": "no database"}, status=500) if request.path == "/v1/models" else await super().handle(request)
+
+
+def test_a_server_that_fails_to_list_its_models_is_quoted():
+    async def work() -> None:
+        async with serving(Listless()) as stub:
+            with pytest.raises(ModelError, match=r"which model\? It does not list what it serves \(.*no database.*\); write NAME@"):
+                await connect(stub.url, retry=FAST)
+            assert (await connect(stub.url, "named", retry=FAST)).name == "named"
+
+    asyncio.run(work())
 
 
 class TestBadReplies:
@@ -96,7 +114,7 @@ class TestBadReplies:
         stub = Stub(script=[failing(400, "This model's maximum context length is 512 tokens, however you requested 6031")] * 3)
         (done,) = run(stub)
         assert done.kind == "context"
-        assert "6031" in done.message
+        assert "6031; shorten it, lower max_tokens" in done.message
         assert len(stub.bodies) == 1
 
     def test_another_field_for_the_allowance_is_learnt(self):
