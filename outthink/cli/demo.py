@@ -11,7 +11,7 @@ from outthink.cli.options import DEFAULT_MODEL, Model, Quiet, Threads
 
 
 def demo(
-    problems: Annotated[int, typer.Option(min=2, max=75, help="How many products of one-digit numbers.")] = 50,
+    problems: Annotated[int, typer.Option(min=2, max=75, help="How many products of one-digit numbers.")] = 30,
     model: Model = DEFAULT_MODEL,
     seed: Annotated[int, typer.Option(help="Seed of problems and samples.")] = 0,
     folder: Annotated[str, typer.Option("--name", "-o", help="Folder of the run; the same name goes on with it.")] = "outthink-runs/demo",
@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Watch a small model get better with more compute: 16 samples a problem, drawn once, then voted on and ranked at 1, 4 and 16.
 
-    Takes one to two minutes on two cores and writes a report with the scaling curve.
+    Takes two to three minutes on two cores and writes a report with the scaling curve.
     """
     from functools import partial
 
@@ -35,14 +35,15 @@ def demo(
     from outthink.evaluate.summary import gain_interval, groups, paired
     from outthink.problems.sets import load
 
-    # Whole answers in a few tokens, so that greedy decoding comes near the likeliest answer, which is what a vote finds: what voting wins
-    # is won over one sample.
-    chosen = load(f"arithmetic(n={problems}, seed={seed}, digits=1, ops='*')")
-    sampling = Sampling(temperature=1.0, max_tokens=16, stop=chosen.stop)
+    # The model counts its way to the product, and loses its way now and then: ways differ, so a vote finds what most of them lead to. Of an
+    # answer without a way, greedy decoding already gives the likeliest, and a vote can add little.
+    chosen = load(f"arithmetic(n={problems}, seed={seed}, digits=1, ops='*')", prompt="multiples")
+    sampling = Sampling(temperature=1.0, max_tokens=48, stop=chosen.stop)
     strategies = tuple(build(spec) for spec in ("greedy", "majority_vote", "best_of_n"))
     plan = Plan(strategies, chosen, (1, 4, 16), (seed,), sampling, model, {}, command_line())  # type: ignore[arg-type]
     with display(quiet) as (step, event):
-        done = interruptible(partial(run_plan, plan, Path(folder), None, threads, 8, step, event), folder)
+        # one problem at once: its 16 samples fill the engine, where a greedy one of another problem would hold up the next sixteen
+        done = interruptible(partial(run_plan, plan, Path(folder), None, threads, 1, step, event), folder)
     with done:
         report = report_of(done)
         terminal(report)

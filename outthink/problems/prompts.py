@@ -90,6 +90,16 @@ PROMPTS: dict[str, Prompt] = {
     for prompt in (
         Prompt("direct"),
         Prompt("sum", "2", examples=(("What is 23 + 45?", "23 + 45 = 68"), ("What is 38 + 57?", "38 + 57 = 95")), reply="{rationale}", stop=("\n",)),
+        Prompt(
+            "multiples",
+            examples=(
+                ("What is 11 * 3?", "11, 22, 33. 11 * 3 = 33"),
+                ("What is 3 * 11?", "3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33. 3 * 11 = 33"),
+                ("What is 12 * 5?", "12, 24, 36, 48, 60. 12 * 5 = 60"),
+            ),
+            reply="{rationale}",
+            stop=("\n",),
+        ),
         Prompt("cot", user="{question}\nThink step by step. End with: The answer is <answer>.", reply="{rationale}\nThe answer is {answer}."),
         Prompt("boxed", user="{question}\nReason step by step, and put the final answer in \\boxed{}.", reply="{rationale}\n$\\boxed{{answer}}$"),
         Prompt("short", user="{question}\nReply with the answer only."),
