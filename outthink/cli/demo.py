@@ -20,7 +20,7 @@ def demo(
 ) -> None:
     """Watch a small model get better with more compute: 16 samples a problem, drawn once, then voted on and ranked at 1, 4 and 16.
 
-    Takes two to three minutes on two cores and writes a report with the scaling curve.
+    Takes two to four minutes on two cores and writes a report with the scaling curve.
     """
     from functools import partial
 
