@@ -24,12 +24,9 @@ def verdicts(one):
 @prepared
 @pytest.mark.slow
 def test_the_threshold_and_the_selection_hold(monkeypatch):
+    assert all(verdicts(p031_pitfalls.selection).values())  # over fewer than its five seeds the interval of the gain may hold 0
     monkeypatch.setattr(p031_pitfalls, "SEEDS", (0, 1))
     assert all(verdicts(p031_pitfalls.model_and_threshold).values())
-    # the second claim's interval needs all five seeds: over two of them it may hold 0
-    never_worse, gain = measure(p031_pitfalls.selection)
-    assert never_worse.holds
-    assert gain.value > 0
 
 
 @prepared
