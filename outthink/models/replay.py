@@ -24,7 +24,7 @@ from typing import Any
 from anyio import lowlevel
 
 from outthink.core.calls import score_digest
-from outthink.core.completion import Chunk, Completion, Embedding, Failure, TokenLogprobs, Usage
+from outthink.core.completion import Chunk, Completion, Embedding, Failure, TokenLogprobs
 from outthink.core.errors import CapabilityError, DataError, ModelError
 from outthink.core.journal import Call
 from outthink.core.keys import place_seed
@@ -82,19 +82,20 @@ class ReplayModel:
             raise DataError(f"{where}: has no sample of {chosen!r}, only of {', '.join(everyone) or 'no model'}")
         self.name, _, self.engine = chosen.rpartition("@")
         self.price = price
-        mine = [call for call in calls if call.model == chosen]
-        self.shares_prompt = any(map(_without_prompt, mine)) if shares_prompt is None else shares_prompt
         self._bound = bound
         self.exact_prompt = bound is None
         self._exact: dict[tuple[str, int], _Record] = {}
         self._listed: dict[tuple[str, str], list[_Record]] = {}
         self._sampled: dict[str, list[str]] = defaultdict(list)
         self._prompts: dict[str, int] = defaultdict(int)
-        self._index(pool, mine)
+        shared = self._index(pool, [call for call in calls if call.model == chosen])
+        self.shares_prompt = shared if shares_prompt is None else shares_prompt
         self._scored = {call.digest: call for call in pool.journal.calls("score", state="done") if call.model == chosen}
         self.scores: Scores = self._score_rule()
 
-    def _index(self, pool: Pool, calls: Sequence[Call]) -> None:
+    def _index(self, pool: Pool, calls: Sequence[Call]) -> bool:
+        # whether a prompt was charged with another sample's, as models do that share it
+        shared = False
         found: dict[tuple[str, str], dict[tuple[str, int], _Record]] = defaultdict(dict)
         for call in sorted(calls, key=lambda call: call.state == "done"):  # a draw that failed first and then was done is done
             record = _record(call)
@@ -102,12 +103,15 @@ class ReplayModel:
             for seed in _seeds(call):
                 self._exact[call.digest, seed] = record
             if isinstance(record.end, Completion):
-                self._prompts[call.digest] = max(self._prompts[call.digest], record.end.usage.prompt_tokens)
+                prompt = record.end.usage.prompt_tokens
+                self._prompts[call.digest] = max(self._prompts[call.digest], prompt)
+                shared = shared or call.charged.prompt_tokens < prompt
         greedy = {digest for digest in {digest for _, digest in found} if _is_greedy(pool, digest)}
         for (problem, digest), records in found.items():
             self._listed[problem, digest] = [records[place] for place in sorted(records)]
             if digest not in greedy:
                 self._sampled[problem].append(digest)
+        return shared
 
     def _score_rule(self) -> Scores:
         rule: Scores = "each" if self._scored else "no"
@@ -193,12 +197,6 @@ def _record(call: Call) -> _Record:
         return _Record(completion, completion.usage.generated)
     failure = Failure(str(call.body.get("kind", "failed")), str(call.body.get("message", "failed when it was recorded")))
     return _Record(failure, call.charged.completion_tokens)
-
-
-def _without_prompt(call: Call) -> bool:
-    # its prompt was charged with another sample's
-    body: dict[str, Any] = call.body
-    return call.state == "done" and call.charged.prompt_tokens < Usage(*body["usage"]).prompt_tokens
 
 
 def _scored(call: Call) -> TokenLogprobs:
