@@ -49,8 +49,7 @@ def demo(
         terminal(report)
         page = Path(folder) / "report.html"
         write_html(report, page)
-    if done.silence:
-        raise done.silence
+    done.require_samples()
     voted = {records[0].samples: records for records in groups(done).values() if records[0].family == "majority_vote"}
     many, one = paired(voted[16], voted[1])
     gain = gain_interval(many, one, seed=0)

@@ -55,8 +55,7 @@ def build(
 
         anyio.run(work)
     with Run.open(path) as done:
-        if done.silence:
-            raise done.silence
+        done.require_samples()
         if done.loss:
             typer.echo(f"{done.loss}; the same command asks for them again", err=True)
     show(path)
@@ -157,5 +156,4 @@ def replay(
     if html is not None:
         write_html(report, html)
         typer.echo(f"written: {html}", err=True)
-    if done.silence:
-        raise done.silence
+    done.require_samples()

@@ -96,8 +96,7 @@ def run(
         from outthink.evaluate.report import terminal
 
         terminal(done)
-    if done.silence:
-        raise done.silence
+    done.require_samples()
     typer.echo(f"\nrecorded in {folder}; next: outthink report {folder} --html report.html, or outthink show {folder} --wrong")
 
 

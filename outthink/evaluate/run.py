@@ -23,12 +23,6 @@ from outthink.evaluate.work import Progress, Work
 JOURNAL = "journal.sqlite"
 
 
-class Nothing(OutthinkError):
-    """The budget allowed no sample."""
-
-    exit_code = 1
-
-
 class Interrupted(OutthinkError):
     """The run was ended from the keyboard; what was done is recorded."""
 
@@ -80,19 +74,24 @@ class Run:
         lost, problems = sum(sum(r.lost.values()) for r in self.records), len({r.problem for r in self.records if r.lost})
         return f"{lost} calls on {problems} problems gave nothing; the first: {sentence(said) or reason}"
 
-    @property
-    def silence(self) -> OutthinkError | None:
-        """Where no result has a single sample, why, as the error to end a command with; None where one has."""
+    def require_samples(self) -> None:
+        """Nothing where a result has a sample, or none is recorded.
+
+        Raises:
+            ModelError: the model gave none.
+            DataError: the pool that was replayed holds none.
+            OutthinkError: the budget allowed none.
+        """
         if not self.records or any(record.candidates for record in self.records):
-            return None
+            return
         if self.loss:
             again = "run the same command again" if self.folder else "build the pool again"
-            return ModelError(f"the model gave no sample at all: {self.loss}; mend that and {again}")
+            raise ModelError(f"the model gave no sample at all: {self.loss}; mend that and {again}")
         first = self.records[0]
         said = "; ".join(map(sentence, first.reasons.values())) or "no strategy asked for one"
         if "not recorded" in first.missing:
-            return DataError(f"the pool holds no sample for this: {said}; give the set and the options (--max-tokens, ...) that it was drawn with")
-        return Nothing(f"nothing was sampled: {said}; raise --budgets, or lower --max-tokens")
+            raise DataError(f"the pool holds no sample for this: {said}; give the set and the options (--max-tokens, ...) that it was drawn with")
+        raise OutthinkError(f"nothing was sampled: {said}; raise --budgets, or lower --max-tokens")
 
     @property
     def name(self) -> str:
