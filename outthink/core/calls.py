@@ -21,6 +21,7 @@ from outthink.core.keys import digest
 from outthink.core.protocols import Job, Model, Outcome, Sandbox
 from outthink.core.request import Prefix, Request
 from outthink.core.spend import Spend
+from outthink.core.text import utf8
 from outthink.core.together import Work
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _score_bounds(model: Model, request: Request, continuations: Sequence[Prefix
     prompt, bounds = model.prompt_bound(request), []
     for continuation in continuations:
         ids = continuation.token_ids
-        tokens = len(ids) if ids is not None else len(continuation.text.encode("utf-8", "surrogatepass")) + _BEYOND_BYTES
+        tokens = len(ids) if ids is not None else len(utf8(continuation.text)) + _BEYOND_BYTES
         bounds.append((model.price.of(Usage(prompt + tokens)), model.price.of(Usage(tokens if model.scores == "once" else prompt + tokens))))
     return bounds
 
@@ -95,7 +96,7 @@ async def score_each(session: Session, asks: Sequence[tuple[Request, Sequence[Pr
 async def embed(session: Session, texts: Sequence[str]) -> list[Embedding | None]:
     """See `Session.embed`."""
     model = session.model
-    bounds = [model.price.of(Usage(len(text.encode("utf-8", "surrogatepass")) + _BEYOND_BYTES)) for text in texts]
+    bounds = [model.price.of(Usage(len(utf8(text)) + _BEYOND_BYTES)) for text in texts]
     items = [_Item(digest("embed", text), bound, bound, object(), 0) for text, bound in zip(texts, bounds, strict=True)]
 
     async def make(positions: Sequence[int]) -> list[Body]:

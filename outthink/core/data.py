@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from outthink.core.errors import DataError
+from outthink.core.text import utf8
 
 Row = dict[str, object]
 """One line of a table: an item, a recorded sample, a label."""
@@ -158,7 +159,7 @@ def fingerprint(rows: Iterable[Mapping[str, object]]) -> str:
             text = json.dumps(row, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise DataError(f"the row {row.get('id', '')!r} has no fingerprint: {error}") from error
-        digests.append(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest())
+        digests.append(hashlib.sha256(utf8(text)).digest())
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
 

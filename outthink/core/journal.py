@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from outthink.core.errors import StoreError
 from outthink.core.spend import Spend
+from outthink.core.text import utf8
 
 SCHEMA_VERSION = 1
 CallKind = Literal["sample", "judge", "compare", "score", "embed", "execute"]
@@ -93,7 +94,7 @@ def call_key(place: str, digest: str, model: str, draw: int) -> str:
 @functools.lru_cache(maxsize=256)  # the samples of one request differ in their number alone
 def _key_start(place: str, digest: str, model: str) -> tuple[str, hashlib.blake2b]:
     # the hash of the list [place, digest, model, draw] as JSON, up to the draw
-    where = hashlib.blake2b(place.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+    where = hashlib.blake2b(utf8(place), digest_size=6).hexdigest()
     return where, hashlib.blake2b(json.dumps([place, digest, model])[:-1].encode() + b", ", digest_size=10)
 
 

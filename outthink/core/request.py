@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from outthink.core.errors import UsageError
+from outthink.core.text import utf8
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -186,7 +187,7 @@ class Request:
     def digest(self) -> str:
         """32 hexadecimal digits that identify the request's content."""
         text = _CANONICAL.encode(self.to_json())
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        return hashlib.blake2b(utf8(text), digest_size=16).hexdigest()
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -14,6 +14,7 @@ from outthink.core.protocols import Model, Scores
 from outthink.core.request import Draw, Prefix, Request
 from outthink.core.session import Session
 from outthink.core.spend import SPEND_FIELDS, Budget, Spend
+from outthink.core.text import utf8
 from outthink.evaluate.plan import Plan
 from outthink.evaluate.record import latest
 
@@ -80,7 +81,7 @@ class _Assumed:
     async def score(self, request: Request, continuations: Sequence[Prefix]) -> list[TokenLogprobs]:
         prompt, found = self._read(request), []
         for continuation in continuations:
-            size = len(continuation.text.encode("utf-8", "surrogatepass"))
+            size = len(utf8(continuation.text))
             tokens = len(continuation.token_ids or ()) or (size + 8 if self.share == 1.0 else -(-size // 4))
             found.append(TokenLogprobs(("",) * tokens, (0.0,) * tokens, prompt))
         return found

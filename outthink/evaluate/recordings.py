@@ -20,6 +20,7 @@ from outthink.core.journal import Call, Journal
 from outthink.core.keys import digest
 from outthink.core.request import Message, Request
 from outthink.core.spend import Spend
+from outthink.core.text import utf8
 
 PUBLISHED = {
     "gsm8k_verifier": "samples",
@@ -95,8 +96,8 @@ def _row(journal: Journal, row: Row, name: str, number: int) -> int:
 
 def _sample(problem: str, request: Request, model: str, draw: int, sample: Mapping[str, object], question: str) -> Call:
     text = str(sample.get("text") or sample.get("answer") or "")
-    tokens = math.ceil(len(text.encode("utf-8", "surrogatepass")) / _BYTES_A_TOKEN) if "text" in sample else 0
-    usage = Usage(math.ceil(len(question.encode("utf-8", "surrogatepass")) / _BYTES_A_TOKEN), tokens, basis="estimated")
+    tokens = math.ceil(len(utf8(text)) / _BYTES_A_TOKEN) if "text" in sample else 0
+    usage = Usage(math.ceil(len(utf8(question)) / _BYTES_A_TOKEN), tokens, basis="estimated")
     spend = Spend(usage.completion_tokens, usage.prompt_tokens, 1)
     place = f"{problem.replace('/', '∕')}/seed=0"
     body = Completion(text, "stop", usage).to_json()

@@ -11,6 +11,7 @@ from pathlib import Path
 from outthink.core.data import Row, data_folders, find, fingerprint
 from outthink.core.errors import DataError, UsageError, nearest
 from outthink.core.problem import AnswerKind, Problem
+from outthink.core.text import utf8
 from outthink.problems import fields as rows_fields
 from outthink.problems.answers import answer_kind
 from outthink.problems.fields import Fields
@@ -179,7 +180,7 @@ def _ids(rows: Sequence[tuple[str, Row]], id_field: str, question_field: str) ->
     for where, row in rows:
         given = row.get(id_field)
         if given is None or given == "":
-            content = hashlib.blake2b(str(row.get(question_field, "")).encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
+            content = hashlib.blake2b(utf8(str(row.get(question_field, ""))), digest_size=6).hexdigest()
             name, reason = f"q/{content}", "have the same question and no id"
         elif isinstance(given, (str, int)):
             name, reason = str(given), f"have the same id {given!r}"
@@ -216,7 +217,7 @@ def _examples(named: str, order: list[int], read: Sequence[Fields], prompt: Prom
 
 
 def _rank(seed: int, name: str) -> bytes:
-    return hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(utf8(f"{seed} {name}"), digest_size=16).digest()
 
 
 def _context(row: Row) -> dict[str, Hashable]:

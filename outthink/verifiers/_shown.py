@@ -6,13 +6,14 @@ from outthink.core.completion import Usage
 from outthink.core.request import Sampling
 from outthink.core.session import Session
 from outthink.core.spend import Spend
+from outthink.core.text import utf8
 
 BYTES_A_TOKEN = 6  # tokens of text have 4 on average; what is longer is shown from its end, where the answer is
 
 
 def shown(text: str, sampling: Sampling) -> str:
     """The end of a text, at most `BYTES_A_TOKEN` bytes for each token that it could have."""
-    return text.encode("utf-8", "surrogatepass")[-BYTES_A_TOKEN * sampling.max_tokens :].decode(errors="ignore")
+    return utf8(text)[-BYTES_A_TOKEN * sampling.max_tokens :].decode(errors="ignore")
 
 
 def room(sampling: Sampling, session: Session) -> Spend:
