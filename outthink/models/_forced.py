@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from outthink.core.completion import TokenLogprobs
 from outthink.core.errors import ModelError
 from outthink.core.together import together
 from outthink.models import _llama
@@ -173,6 +174,12 @@ async def places(engine: Engine, prompt: Sequence[int], continuations: Sequence[
 
     await together([lane] * number)
     return found
+
+
+async def scores(engine: Engine, prompt: Sequence[int], continuations: Sequence[Sequence[int]]) -> list[TokenLogprobs]:
+    """The log probabilities (nats) of several continuations of one prompt; see `places`."""
+    found = await places(engine, prompt, continuations)
+    return [TokenLogprobs(tuple(p.text for p in each), tuple(p.logprob for p in each), len(prompt)) for each in found]
 
 
 def lanes(prompt: int, lengths: Sequence[int]) -> int:

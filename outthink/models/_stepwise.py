@@ -11,7 +11,7 @@ from outthink.core.completion import TokenLogprobs
 from outthink.core.errors import CapabilityError, ModelError
 from outthink.core.request import Prefix, Request
 from outthink.models._errors import Rejected, Unserved
-from outthink.models._forced import places
+from outthink.models._forced import scores
 from outthink.models._reply import Json
 from outthink.models._service import Server, refused
 
@@ -45,8 +45,7 @@ class Stepwise:
         ]
         if self._letter is None:
             self._letter = (await self._tokens("a", special=False))[-1]
-        scored = await places(self, prompt, tokens)
-        return [TokenLogprobs(tuple(p.text for p in each), tuple(p.logprob for p in each), len(prompt)) for each in scored]
+        return await scores(self, prompt, tokens)
 
     async def complete(self, body: dict[str, object]) -> AsyncGenerator[list[dict[str, Any]], None]:
         """The reply to a completion, as the embedded engine's."""

@@ -30,7 +30,7 @@ from outthink.core.protocols import Scores
 from outthink.core.request import Draw, Message, Prefix, Request
 from outthink.core.spend import Price
 from outthink.models import _gguf, _llama
-from outthink.models._forced import inside, places
+from outthink.models._forced import inside, scores
 from outthink.models._recover import Vocabulary
 from outthink.models._writer import Writer, read
 
@@ -247,10 +247,9 @@ class EmbeddedModel:
                 f"of {self.context}; shorten one, or open the model with a larger context"
             )
         try:
-            scored = await places(self._engine, prompt, tokens)
+            return await scores(self._engine, prompt, tokens)
         except _llama.Refused as error:
             raise ModelError(f"{self.name}: {error}") from error
-        return [TokenLogprobs(tuple(p.text for p in each), tuple(p.logprob for p in each), len(prompt)) for each in scored]
 
     def _continued(self, request: Request, prompt: list[int], text: str) -> list[int]:
         # the tokens of the text where it stands, if the prompt's own stay as they are; else of the text alone
