@@ -3,7 +3,7 @@
 The raw way is one request for 16 samples to llama.cpp in process (16 separate requests in threads are also timed). Best-of-n ranks by log
 probability, which the engine tells at the price of a softmax over its vocabulary for each token: the ratio to a raw request that asks for
 them too is what outthink itself adds. Pairs are interleaved in random order; the ratio is that of paired times, with a bootstrap interval
-of its median. Target: at most 1.05 of the raw request without log probabilities.
+of its median. Target: at most 1.05 of the raw request for the same completions, log probabilities among them.
 
     python benchmarks/engine.py [--pairs 20] [--tokens 64]
 """
